@@ -1,0 +1,38 @@
+# make demo   train on the bundled pictures, from nothing
+# make test   run all tests, from nothing
+# Both make their own virtual environment in .venv first. PYTHON=python3.12
+# chooses another interpreter for it.
+
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+READY := $(VENV)/.ready
+
+.PHONY: help demo test clean
+
+help:
+	@sed -n 's/^# \{0,1\}//p;/^$$/q' Makefile
+
+$(READY): setup.cfg pyproject.toml
+	@$(PYTHON) -c 'import sys; v = sys.version_info; sys.exit(v < (3, 11) and \
+	"keras-transfer needs Python 3.11 or newer; " + sys.executable + " is " + \
+	sys.version.split()[0] + ". Try: make PYTHON=python3.12 ...")'
+	@echo "==> Making a virtual environment in $(VENV) (a few minutes, once)"
+	@$(PYTHON) -m venv --clear $(VENV)
+	@echo "==> Installing keras-transfer with all it needs for demo and tests"
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check \
+		--no-input --editable ".[test]"
+	@touch $(READY)
+
+demo: $(READY)
+	@echo "==> Training EfficientNet-Lite0 on the clip art in examples/data"
+	@$(BIN)/python examples/classify_images.py
+
+test: $(READY)
+	@echo "==> Checking the style of the code"
+	@$(BIN)/ruff check --quiet . && $(BIN)/ruff format --check --quiet .
+	@echo "==> Running the tests"
+	@$(BIN)/python -m pytest -q
+
+clean:
+	rm -rf $(VENV) build dist *.egg-info
