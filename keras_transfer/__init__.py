@@ -1,4 +1,15 @@
-"""Transfer learning for Keras 3: backbones, layer groups, phases, TensorBoard."""
+"""Transfer learning for Keras 3: backbones, layer groups, phases, TensorBoard.
+
+```python
+import keras_transfer as kt
+
+train, validation = kt.load_image_folder("photos")
+backbone = kt.load_backbone("bundled:efficientnet_lite0")
+model = kt.build_classifier(backbone, train.class_names)
+result = kt.fine_tune(model, train, validation)
+print(result.report)
+```
+"""
 
 from keras_transfer.backbones.backbone import Backbone
 from keras_transfer.backbones.hub_layer import HubLayer
@@ -8,22 +19,30 @@ from keras_transfer.backbones.split import split_model
 from keras_transfer.builders.classifier import build_classifier
 from keras_transfer.builders.decoding import decode_predictions
 from keras_transfer.builders.replace_head import replace_head
+from keras_transfer.callbacks.best_weights import BestWeights
+from keras_transfer.callbacks.transfer_board import TransferBoard
 from keras_transfer.data.augmentation import TrainingOnly
 from keras_transfer.data.image_folder import load_image_folder
 from keras_transfer.freezing.phase import Phase
 from keras_transfer.freezing.summary import trainable_summary
 from keras_transfer.freezing.trainable import set_trainable
+from keras_transfer.recipes import strategies
+from keras_transfer.recipes.fine_tune import TransferResult, fine_tune
 
 __version__ = "0.1.0"
 
 __all__ = [
     "Backbone",
+    "BestWeights",
     "HubLayer",
     "LayerGroup",
     "Phase",
     "TrainingOnly",
+    "TransferBoard",
+    "TransferResult",
     "build_classifier",
     "decode_predictions",
+    "fine_tune",
     "layer_groups",
     "list_backbones",
     "load_backbone",
@@ -31,5 +50,6 @@ __all__ = [
     "replace_head",
     "set_trainable",
     "split_model",
+    "strategies",
     "trainable_summary",
 ]

@@ -1,0 +1,73 @@
+"""Which loss and metrics a classifier is trained with."""
+
+import keras
+
+
+def compile_arguments(model: keras.Model, labels) -> dict:
+    """Choose what to compile a model with, besides the optimizer.
+
+    Args:
+        model: A Keras model. If it is compiled, its own loss, metrics and
+            settings are kept.
+        labels: Element spec of the labels, `(batch,)`, `(batch, 1)` or
+            `(batch, classes)`.
+
+    Returns:
+        Arguments for `model.compile`.
+
+    Raises:
+        ValueError: If the model is not compiled and ends in neither a softmax
+            nor a sigmoid.
+    """
+    if model.compiled:
+        kept = dict(model._compile_config.config)
+        kept.pop("optimizer")
+        return kept
+    activation = getattr(model.layers[-1], "activation", None)
+    if activation is keras.activations.sigmoid:
+        # By the name alone, Keras would take several sigmoids for a softmax.
+        metric = keras.metrics.BinaryAccuracy(name="accuracy")
+        return {"loss": "binary_crossentropy", "metrics": [metric]}
+    if activation is keras.activations.softmax:
+        one_hot = len(labels.shape) > 1 and labels.shape[-1] != 1
+        loss = f"{'' if one_hot else 'sparse_'}categorical_crossentropy"
+        return {"loss": loss, "metrics": ["accuracy"]}
+    raise ValueError(
+        "The loss cannot be told from the model's last layer, which has "
+        "neither a softmax nor a sigmoid activation. Compile the model "
+        "with a loss first (any optimizer; it is replaced). "
+        f"Received: model={model.name}, last layer={model.layers[-1].name}"
+    )
+
+
+def make_optimizer(optimizer, phase, steps_per_epoch: int | None):
+    """Make a fresh optimizer for a phase.
+
+    Args:
+        optimizer: `None` (Adam), a name, or an optimizer whose settings other
+            than the rate are used. It is not touched itself.
+        phase: The `Phase` that it is for.
+        steps_per_epoch: Number of training steps an epoch, where known.
+
+    Returns:
+        A `keras.optimizers.Optimizer`.
+
+    Raises:
+        ValueError: If a cosine schedule is asked for and the number of steps
+            is not known.
+    """
+    rate = phase.learning_rate
+    if phase.schedule == "cosine":
+        if steps_per_epoch is None:
+            raise ValueError(
+                "A cosine schedule must know the number of steps of an epoch. "
+                "Give the dataset its size (`dataset.apply(tf.data."
+                "experimental.assert_cardinality(n))`) or use phases with "
+                f'schedule="constant". Received: phase={phase}'
+            )
+        rate = keras.optimizers.schedules.CosineDecay(
+            rate, steps_per_epoch * phase.epochs
+        )
+    model = keras.optimizers.get(optimizer or "adam")
+    config = {**model.get_config(), "learning_rate": rate}
+    return type(model).from_config(config)

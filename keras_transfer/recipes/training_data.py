@@ -1,0 +1,102 @@
+"""What `fine_tune` needs to know of the data it is given."""
+
+import keras
+import numpy as np
+import tensorflow as tf
+
+BATCH_SIZE = 32
+
+
+def as_dataset(data, *, shuffle: bool, seed: int | None, name: str):
+    """Turn arrays into batches; leave data sets as they are.
+
+    Args:
+        data: A batched `tf.data.Dataset` or a `keras.utils.PyDataset` of
+            `(x, y)` or `(x, y, sample_weight)`, or such a tuple of arrays.
+        shuffle: Whether arrays are shuffled anew each epoch.
+        seed: Seed of the shuffling.
+        name: Name of the argument, for messages.
+
+    Returns:
+        A `tf.data.Dataset` or `PyDataset`.
+
+    Raises:
+        ValueError: If the data is of another kind, has no labels or never
+            ends.
+    """
+    if isinstance(data, keras.utils.PyDataset):
+        return data
+    if isinstance(data, tuple) and len(data) in (2, 3):
+        count = len(data[1])
+        data = tf.data.Dataset.from_tensor_slices(data)
+        if shuffle:
+            data = data.shuffle(count, seed=seed)
+        return data.batch(BATCH_SIZE).prefetch(2)
+    if not isinstance(data, tf.data.Dataset):
+        raise ValueError(
+            f"`{name}` must be a tf.data.Dataset or keras.utils.PyDataset of "
+            "batches (x, y), or a tuple of arrays (x, y). "
+            f"Received: {name}={type(data)}"
+        )
+    spec = data.element_spec
+    if not isinstance(spec, tuple) or len(spec) not in (2, 3):
+        raise ValueError(
+            f"`{name}` must give batches of (x, y). "
+            f"Received: {name} with element_spec={spec}"
+        )
+    if int(data.cardinality()) == tf.data.INFINITE_CARDINALITY:
+        raise ValueError(
+            f"`{name}` never ends, so an epoch has no length. Use "
+            f"`{name}.take(steps)`. Received: {name}={data}"
+        )
+    return data
+
+
+def count_steps(data) -> int | None:
+    """Count the batches of a data set, or `None` where it does not say."""
+    if isinstance(data, tf.data.Dataset):
+        steps = int(data.cardinality())
+    else:
+        steps = data.num_batches or -1
+    return steps if steps >= 0 else None
+
+
+def label_spec(data):
+    """Return an object with the shape of a batch of labels."""
+    if isinstance(data, tf.data.Dataset):
+        return data.element_spec[1]
+    return np.asarray(data[0][1])
+
+
+def check_fit(model: keras.Model, data) -> None:
+    """Refuse data that does not fit a classifier, before it runs.
+
+    Args:
+        model: A classifier.
+        data: A data set as returned by `as_dataset`.
+
+    Raises:
+        ValueError: If the images have another size than the model takes, or
+            the data has another number of classes than the model.
+    """
+    names = getattr(data, "class_names", None)
+    outputs = model.output_shape[-1]
+    if names is not None and max(outputs, 2) != max(len(names), 2):
+        raise ValueError(
+            "The model has another number of classes than the data: "
+            f"`kt.build_classifier(backbone, train.class_names)`. Received: "
+            f"{outputs} outputs, and {len(names)} classes: {list(names)}"
+        )
+    if not isinstance(data, tf.data.Dataset):
+        return
+    shape = getattr(data.element_spec[0], "shape", None)
+    if shape is None or shape.rank is None:
+        return
+    expected = model.input_shape
+    if not tf.TensorShape(expected).is_compatible_with(shape):
+        raise ValueError(
+            "The model takes inputs of another shape than the data has. Load "
+            f"the images with `image_size={tuple(expected[1:3])}`, or the "
+            "backbone with another `input_shape`. Received: data of shape "
+            f"{tuple(shape)}, and a model for {tuple(expected)}"
+        )

@@ -1,0 +1,170 @@
+"""The confusion matrix: its numbers, and that the picture shows them."""
+
+import runpy
+import sys
+import warnings
+
+import matplotlib
+import numpy as np
+import pytest
+from matplotlib import pyplot
+from sklearn.metrics import confusion_matrix as scikit_confusion_matrix
+
+from keras_transfer.board import confusion_matrix as board
+from keras_transfer.board.confusion_matrix import (
+    confusion_matrix,
+    draw_confusion_matrix,
+)
+
+
+def example(classes, examples=400):
+    rng = np.random.default_rng(0)
+    labels, predictions = rng.integers(0, classes, (2, examples))
+    return confusion_matrix(labels, predictions, classes)
+
+
+def count_pixels(picture, condition):
+    red, green, blue = picture.astype(int).transpose(2, 0, 1)
+    return int(condition(red, green, blue).sum())
+
+
+def blue_pixels(picture):
+    return count_pixels(picture, lambda red, _, blue: blue - red > 60)
+
+
+def orange_pixels(picture):
+    return count_pixels(picture, lambda red, _, blue: red - blue > 60)
+
+
+def test_counts_are_those_of_scikit_learn():
+    rng = np.random.default_rng(0)
+    labels, predictions = rng.integers(0, 5, (2, 200))
+    np.testing.assert_array_equal(
+        confusion_matrix(labels, predictions, 7),
+        scikit_confusion_matrix(labels, predictions, labels=range(7)),
+    )
+
+
+def test_no_examples_give_zeros():
+    assert confusion_matrix([], [], 2).tolist() == [[0, 0], [0, 0]]
+
+
+@pytest.mark.parametrize("wrong", [-1, 3])
+def test_unknown_classes_are_refused(wrong):
+    with pytest.raises(ValueError, match=rf"in \[0, 3\).*labels.*{wrong}"):
+        confusion_matrix([0, wrong], [0, 0], 3)
+    with pytest.raises(ValueError, match=rf"predictions.*{wrong}"):
+        confusion_matrix([0, 0], [0, wrong], 3)
+
+
+def test_lists_of_different_length_are_refused():
+    with pytest.raises(ValueError, match=r"\(2,\).*\(1,\)"):
+        confusion_matrix([0, 1], [0], 2)
+
+
+@pytest.mark.parametrize("classes", [1, 2, 14, 100, 250])
+def test_picture_is_of_a_size_to_be_read(classes):
+    names = [f"class number {n}" for n in range(classes)]
+    picture = draw_confusion_matrix(example(classes), names)
+    assert picture.dtype == np.uint8
+    height, width, channels = picture.shape
+    assert channels == 3
+    assert 200 < height < 1600 and 200 < width < 1600
+
+
+def test_right_is_blue_and_wrong_is_orange():
+    right = draw_confusion_matrix(np.diag([5, 5, 5]), "abc")
+    assert blue_pixels(right) > 3 * 60**2 and orange_pixels(right) == 0
+    wrong = draw_confusion_matrix(np.roll(np.diag([5, 5, 5]), 1, axis=1), "abc")
+    assert orange_pixels(wrong) > 3 * 60**2 and blue_pixels(wrong) == 0
+
+
+def test_colour_is_the_share_of_the_row():
+    few = draw_confusion_matrix(np.array([[1, 1], [0, 2]]), "ab")
+    many = draw_confusion_matrix(np.array([[9, 9], [0, 2]]), "ab")
+    assert abs(blue_pixels(few) - blue_pixels(many)) < 500
+    uneven = draw_confusion_matrix(np.array([[1, 9], [0, 2]]), "ab")
+    assert blue_pixels(uneven) < blue_pixels(many) - 4000
+
+
+def test_one_confusion_of_many_is_seen():
+    matrix = np.array([[999, 1], [0, 1000]])
+    tinted = lambda red, _, blue: (red - blue > 10) & (blue > 200)  # noqa: E731
+    before = draw_confusion_matrix(np.diag([1000, 1000]), "ab")
+    after = draw_confusion_matrix(matrix, "ab")
+    assert count_pixels(before, tinted) < 100
+    assert count_pixels(after, tinted) > 3000
+
+
+def test_counts_are_written_where_they_fit():
+    def differs(classes, low, high):
+        pictures = [
+            draw_confusion_matrix(
+                np.eye(classes, dtype=int) * n, range(classes)
+            )
+            for n in (low, high)
+        ]
+        below_title = [picture[70:] for picture in pictures]
+        return not np.array_equal(*below_title)
+
+    assert differs(3, 12345, 12346)
+    assert not differs(40, 12345, 12346)
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        "猫 🐈 \N{ARABIC LETTER BEH}",
+        "costs $5 or $6",
+        r"$\frac{1$",
+        "two\nlines\tand a tab",
+        "",
+        "a name that is a good deal longer than there is room for " * 3,
+    ],
+)
+def test_names_of_every_kind_are_drawn_without_warnings(name):
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        picture = draw_confusion_matrix(example(3), ["a", name, "b"])
+    assert picture.shape[1] < 700
+
+
+def test_the_users_style_changes_nothing():
+    plain = draw_confusion_matrix(example(4), list("abcd"))
+    style = {
+        "text.usetex": True,
+        "font.size": 30,
+        "axes.grid": True,
+        "axes.facecolor": "black",
+        "figure.facecolor": "black",
+        "axes.spines.top": False,
+        "xtick.labelsize": 30,
+        "xtick.top": True,
+        "xtick.minor.visible": True,
+        "xtick.direction": "in",
+        "ytick.color": "red",
+        "axes.labelcolor": "red",
+        "axes.labelweight": "bold",
+        "font.weight": "bold",
+        "image.origin": "lower",
+        "image.interpolation": "bilinear",
+        "figure.autolayout": True,
+    }
+    with matplotlib.rc_context(style):
+        styled = draw_confusion_matrix(example(4), list("abcd"))
+    np.testing.assert_array_equal(plain, styled)
+
+
+def test_nothing_global_changes():
+    figures, settings = pyplot.get_fignums(), dict(matplotlib.rcParams)
+    draw_confusion_matrix(example(3), "abc")
+    assert pyplot.get_fignums() == figures
+    assert dict(matplotlib.rcParams) == settings
+
+
+def test_matplotlib_is_not_needed_before_something_is_drawn(monkeypatch):
+    for name in ("matplotlib", "matplotlib.figure"):
+        monkeypatch.setitem(sys.modules, name, None)
+    module = runpy.run_path(board.__file__)
+    with pytest.raises(ImportError):
+        module["draw_confusion_matrix"]([[1]], "a")
