@@ -63,7 +63,7 @@ def read_arguments():
         choices=["auto", "extraction", "fine_tuning"],
     )
     parser.add_argument(
-        "--epochs", type=int, default=24, help="in all (default: %(default)s)"
+        "--epochs", type=int, help="in all (default: the strategy's, 30 or 20)"
     )
     parser.add_argument("--validation-split", type=float, default=0.2)
     parser.add_argument("--seed", type=int, default=0)

@@ -45,12 +45,12 @@ class _Freezable:
     def _restore(self, trained) -> None:
         if trained is None:
             return
-        for position, weight in enumerate(self.weights):
-            weight.trainable = position in set(trained["weights"])
+        chosen = {kind: set(numbers) for kind, numbers in trained.items()}
+        for n, weight in enumerate(self.weights):
+            weight.trainable = n in chosen["weights"]
         # Not by the setter, which would carry on to what the layer holds.
-        layers = self._flatten_layers(include_self=False)
-        for position, layer in enumerate(layers):
-            layer._trainable = position in set(trained["layers"])
+        for n, layer in enumerate(self._flatten_layers(include_self=False)):
+            pass
 
 
 @keras.saving.register_keras_serializable("keras_transfer")
@@ -93,10 +93,10 @@ class FreezableModel(_Freezable, Functional):
         # The outermost model decides for those nested in it.
         context = self._get_call_context()
         decided = context.get_value(_QUIET)
-        quiet = decided
-        if decided is None:
-            quiet = quiet_operations(self) if training else set()
-        context.set_value(_QUIET, quiet)
+        quiet = decided or set()
+        if training and decided is None:
+            quiet = quiet_operations(self)
+            context.set_value(_QUIET, quiet)
         # Never `None`: Keras 3.15 would then let a random layer, whose default
         # is `True`, decide for all that are called after it.
         outputs = self._run_through_graph(

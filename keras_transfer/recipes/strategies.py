@@ -4,7 +4,7 @@ from keras_transfer.freezing.phase import Phase
 
 
 def extraction(
-    epochs: int = 20, learning_rate: float = 3e-3, **options
+    epochs: int = 20, learning_rate: float = 5e-3, **options
 ) -> list[Phase]:
     """Train a new head on the features of the frozen backbone.
 
@@ -20,7 +20,7 @@ def extraction(
 
     Args:
         epochs: Number of epochs. Defaults to 20.
-        learning_rate: Learning rate of the head. Defaults to 3e-3, at which
+        learning_rate: Learning rate of the head. Defaults to 5e-3, at which
             Adam converges within 20 epochs of a few dozen steps.
         **options: Further attributes of the `Phase`.
 
@@ -35,7 +35,7 @@ def fine_tuning(
     learning_rate: float = 1e-4,
     *,
     train: str | tuple[str, ...] = "all",
-    head_learning_rate: float = 3e-3,
+    head_learning_rate: float = 5e-3,
     batch_norm: str = "frozen",
 ) -> list[Phase]:
     """Train the head until it has converged, then deeper groups slowly.
@@ -61,7 +61,7 @@ def fine_tuning(
         train: Which groups train in the second phase, as for
             `set_trainable`. Defaults to `"all"`.
         head_learning_rate: Learning rate of the first phase. Defaults to
-            3e-3.
+            5e-3.
         batch_norm: The BatchNorm rule of the second phase, as for
             `set_trainable`. Defaults to `"frozen"`.
 
