@@ -55,9 +55,7 @@ def drift(model, data):
     features = keras.Model(model.input, model.get_layer("features").output)
     images = np.concatenate([x for x, _ in data])
     before = features.predict(images, verbose=0)
-    model.compile(
-        keras.optimizers.SGD(0.0), "sparse_categorical_crossentropy"
-    )
+    model.compile(keras.optimizers.SGD(0.0), "sparse_categorical_crossentropy")
     model.fit(data, shuffle=False, verbose=0)
     after = features.predict(images, verbose=0)
     return np.linalg.norm(after - before) / np.linalg.norm(before)

@@ -219,8 +219,7 @@ def _partition_sublayers(model, with_head: bool) -> tuple[list, tuple | None]:
     for layer in model.layers or [model]:
         if not body or (holds_weights(layer) and body[-1][1]):
             body.append(([], []))
-        if not isinstance(layer, keras.layers.InputLayer):
-            _extend(body[-1], [layer])
+        _extend(body[-1], [layer])
     if with_head and len(body) > 1:
         return body[:-1], body[-1]
     return body, None

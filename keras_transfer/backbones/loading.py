@@ -115,6 +115,9 @@ def _load_bundled(input_shape, weights) -> Backbone:
 
 def _load_hub(handle: str, input_shape) -> Backbone:
     layer = HubLayer(handle)
+    known = layer.saved_input_shape
+    if input_shape is None and known and None not in known:
+        input_shape = known
     inputs = keras.Input(input_shape or (224, 224, 3))
     model = keras.Model(inputs, layer(inputs), name="hub_module")
     return Backbone(model, make_preprocessing("unit"), source=handle)

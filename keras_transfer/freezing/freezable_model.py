@@ -50,7 +50,7 @@ class _Freezable:
             weight.trainable = n in chosen["weights"]
         # Not by the setter, which would carry on to what the layer holds.
         for n, layer in enumerate(self._flatten_layers(include_self=False)):
-            pass
+            layer._trainable = n in chosen["layers"]
 
 
 @keras.saving.register_keras_serializable("keras_transfer")

@@ -73,6 +73,9 @@ def set_trainable(
     live = [group for group in groups if group.name in chosen]
     frozen = [group for group in groups if group.name not in chosen]
     _refuse_unstoppable_dropout(model, live, frozen)
+    for layer in _hub_layers(live):
+        # Refuses a SavedModel for inference only, while nothing has changed.
+        _train_hub_layer(layer, live, batch_norm)
 
     make_freezable(model)
     _unfreeze(model._flatten_layers())
@@ -195,12 +198,13 @@ def _hub_layers(groups) -> list[HubLayer]:
 
 
 def _train_hub_layer(layer: HubLayer, live, batch_norm: str) -> None:
-    own = {id(variable) for variable in layer.weights}
-    chosen = [
-        variable
-        for group in live
-        for variable in group.variables
-        if id(variable) in own
-        and (batch_norm == "train" or not _HUB_BATCH_NORM.search(variable.name))
-    ]
-    layer.train_variables(chosen, batch_norm=batch_norm)
+    chosen = {id(variable) for group in live for variable in group.variables}
+    layer.train_variables(
+        [
+            variable
+            for name, variable in layer.named_variables
+            if id(variable) in chosen
+            and (batch_norm == "train" or not _HUB_BATCH_NORM.search(name))
+        ],
+        batch_norm=batch_norm,
+    )

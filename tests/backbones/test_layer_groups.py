@@ -1,6 +1,7 @@
 """Groups hold each weight once, in the order of depth."""
 
 import keras
+import numpy as np
 import pytest
 from keras import layers
 
@@ -10,22 +11,22 @@ from keras_transfer.backbones.layer_groups import count_weights
 from tests import networks
 from tests.backbones import saved_models
 
-# Number of groups, and how many of the weight tensors the first one holds.
+# Number of groups, and of weight tensors in the first and in the last one.
 FAMILIES = {
-    "ConvNeXtTiny": (23, 4),
-    "DenseNet121": (6, 5),
-    "EfficientNetB0": (18, 8),
-    "EfficientNetV2B0": (23, 5),
-    "InceptionResNetV2": (46, 20),
-    "InceptionV3": (13, 20),
-    "MobileNet": (15, 5),
-    "MobileNetV2": (18, 15),
-    "MobileNetV3Small": (12, 19),
-    "NASNetMobile": (18, 5),
-    "ResNet50": (18, 6),
-    "ResNet50V2": (18, 2),
-    "VGG16": (7, 2),
-    "Xception": (16, 5),
+    "ConvNeXtTiny": (23, 4, 4),
+    "DenseNet121": (6, 5, 2),
+    "EfficientNetB0": (18, 8, 2),
+    "EfficientNetV2B0": (23, 5, 2),
+    "InceptionResNetV2": (46, 20, 2),
+    "InceptionV3": (13, 20, 2),
+    "MobileNet": (15, 5, 2),
+    "MobileNetV2": (18, 15, 2),
+    "MobileNetV3Small": (12, 19, 4),
+    "NASNetMobile": (18, 5, 2),
+    "ResNet50": (18, 6, 2),
+    "ResNet50V2": (18, 2, 2),
+    "VGG16": (7, 2, 6),
+    "Xception": (16, 5, 2),
 }
 # The first weighted layer of each group of a tiny network.
 NETWORKS = {
@@ -108,7 +109,8 @@ def test_a_family_of_keras_applications(name):
     groups = kt.layer_groups(model)
     assert_partition(model, groups)
     assert_depth_order(model, groups)
-    assert (len(groups), len(groups[0].variables)) == FAMILIES[name]
+    first, *_, last = (len(group.variables) for group in groups)
+    assert (len(groups), first, last) == FAMILIES[name]
     assert groups[-1].name == "head"
     assert groups[-1].variables[-1].shape == (7,)
 
@@ -174,16 +176,17 @@ def test_squeeze_and_excite_is_no_head():
 
 
 def test_preprocessing_with_weights_is_no_feature():
+    normalization = layers.Normalization()
+    normalization.adapt(np.random.default_rng(0).normal(size=(9, 4, 4, 3)))
     model = keras.Sequential(
         [
             keras.Input((4, 4, 3)),
-            layers.Normalization(mean=1.0, variance=2.0),
+            normalization,
             layers.Flatten(),
             layers.Dense(5),
             layers.Dense(2),
         ]
     )
-    model.layers[0].build((None, 4, 4, 3))
     head = kt.layer_groups(model)[-1]
     assert count_weights(head.variables) == 12
 
@@ -199,6 +202,32 @@ def test_a_larger_nested_head_is_not_taken_for_the_backbone():
     model = keras.Sequential([keras.Input((8, 8, 3)), base, pooling, top])
     groups = kt.layer_groups(model)
     assert groups[-1].layers == (pooling, top)
+
+
+def test_the_layer_named_backbone_is_it():
+    source = keras.Sequential([keras.Input((8, 8, 3)), layers.Conv2D(4, 3)])
+    model = kt.build_classifier(
+        kt.load_backbone(source),
+        3,
+        head=[layers.Flatten(), layers.Dense(4), layers.Dense(4)],
+        pooling=None,
+    )
+    groups = kt.layer_groups(model)
+    assert [len(group.variables) for group in groups] == [2, 6]
+
+
+def test_a_layer_of_the_body_that_the_head_uses_again():
+    inputs = keras.Input((4, 6))
+    shared = layers.Dense(6, name="shared")
+    x = layers.Dense(6, name="inner")(shared(inputs))
+    x = shared(layers.GlobalAveragePooling1D()(x))
+    model = keras.Model(inputs, layers.Dense(3, name="out")(x))
+    groups = kt.layer_groups(model)
+    weighted = [
+        [layer.name for layer in group.layers if layer.weights]
+        for group in groups
+    ]
+    assert weighted == [["shared"], ["inner"], ["out"]]
 
 
 def test_masks_are_no_paths():

@@ -23,6 +23,10 @@ def assert_split(model, x, after):
     """Compare bits: the same operations run on the same numbers."""
     expected = keras.tree.flatten(model(x, training=False))
     prefix, rest = kt.split_model(model, after)
+    names = [group.name for group in kt.layer_groups(model)]
+    later = kt.layer_groups(model)[names.index(after) + 1 :]
+    late = {id(v) for group in later for v in group.variables}
+    assert not late & {id(v) for v in prefix.weights}
     cut = keras.tree.map_structure(np.array, prefix(x, training=False))
     outputs = keras.tree.flatten(rest(cut, training=False))
     for output, wanted in zip(outputs, expected, strict=True):

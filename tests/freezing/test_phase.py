@@ -1,0 +1,50 @@
+"""Phases refuse what no training could mean."""
+
+import dataclasses
+
+import pytest
+
+import keras_transfer as kt
+
+
+def test_defaults():
+    phase = kt.Phase("top:2", 3, 1e-4)
+    assert dataclasses.asdict(phase) == {
+        "train": "top:2",
+        "epochs": 3,
+        "learning_rate": 1e-4,
+        "name": "top:2",
+        "batch_norm": "frozen",
+        "schedule": "constant",
+    }
+
+
+def test_a_list_of_groups_becomes_a_tuple_and_the_name():
+    phase = kt.Phase(["stem", "head"], 1, 0)
+    assert phase.train == ("stem", "head")
+    assert phase.name == "stem, head"
+    assert hash(phase) == hash(kt.Phase(("stem", "head"), 1, 0))
+
+
+def test_it_does_not_change():
+    with pytest.raises(dataclasses.FrozenInstanceError):
+        kt.Phase("head", 1, 0.1).epochs = 2
+
+
+@pytest.mark.parametrize(
+    ("options", "received"),
+    [
+        ({"epochs": 0}, "epochs=0"),
+        ({"epochs": 1.5}, "epochs=1.5"),
+        ({"epochs": True}, "epochs=True"),
+        ({"learning_rate": -1e-9}, "learning_rate=-1e-09"),
+        ({"learning_rate": float("nan")}, "learning_rate=nan"),
+        ({"learning_rate": float("inf")}, "learning_rate=inf"),
+        ({"batch_norm": "live"}, "batch_norm='live'"),
+        ({"schedule": "linear"}, "schedule='linear'"),
+    ],
+)
+def test_out_of_range(options, received):
+    settings = {"train": "head", "epochs": 1, "learning_rate": 0.1, **options}
+    with pytest.raises(ValueError, match=f"Received: {received}$"):
+        kt.Phase(**settings)
