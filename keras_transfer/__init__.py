@@ -12,6 +12,7 @@ print(result.report)
 """
 
 from keras_transfer.backbones.backbone import Backbone
+from keras_transfer.backbones.efficientnet_lite import EfficientNetLite0
 from keras_transfer.backbones.hub_layer import HubLayer
 from keras_transfer.backbones.layer_groups import LayerGroup, layer_groups
 from keras_transfer.backbones.loading import list_backbones, load_backbone
@@ -34,6 +35,7 @@ __version__ = "0.1.0"
 __all__ = [
     "Backbone",
     "BestWeights",
+    "EfficientNetLite0",
     "HubLayer",
     "LayerGroup",
     "Phase",
