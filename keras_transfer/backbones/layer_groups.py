@@ -174,26 +174,36 @@ def find_head(model: keras.Model) -> set:
 
 def _after_collapse(nodes: list) -> set:
     """Collect what follows the tensors' last loss of steps or height."""
-    collapses = {
-        node.operation
-        for node in nodes
-        if not holds_weights(node.operation)
-        and not all(map(_is_vector, node.input_tensors))
-        and all(map(_is_vector, node.outputs))
-        and (
-            all(len(tensor.shape) <= 2 for tensor in node.outputs)
-            or type(node.operation).__name__.startswith("Global")
-        )
-    }
-    # Not a squeeze-and-excite path, which leads back into a map.
-    leads_to_map = set()
+    readers, collapses, leads_to_map = {}, set(), set()
     for node in reversed(nodes):
         after = any(id(tensor) in leads_to_map for tensor in node.outputs)
         if after or not all(map(_is_vector, node.outputs)):
             leads_to_map.update(map(id, node.input_tensors))
-            leads_to_map.update(map(id, node.outputs))
-            collapses.discard(node.operation)
-    return descendants(nodes, collapses)
+        elif _collapses(node):
+            collapses.add(node.operation)
+        for tensor in node.input_tensors:
+            readers.setdefault(id(tensor), set()).add(node.operation)
+    # Not a squeeze-and-excite path, which goes around its input.
+    return descendants(
+        nodes,
+        {
+            node.operation
+            for node in nodes
+            if node.operation in collapses
+            and all(readers[id(t)] <= collapses for t in node.input_tensors)
+        },
+    )
+
+
+def _collapses(node) -> bool:
+    if holds_weights(node.operation):
+        return False
+    loses_rank = _rank(node.input_tensors) > 2 and _rank(node.outputs) == 2
+    return loses_rank or type(node.operation).__name__.startswith("Global")
+
+
+def _rank(tensors) -> int:
+    return max((len(tensor.shape) for tensor in tensors), default=0)
 
 
 def _is_vector(tensor) -> bool:

@@ -164,11 +164,16 @@ def test_pooling_that_keeps_its_dimensions_begins_the_head():
     assert [layer.name for layer in head.layers if layer.weights] == ["logits"]
 
 
-def test_squeeze_and_excite_is_no_head():
-    base = networks.conv_base()
-    x = layers.GlobalAveragePooling2D(keepdims=True)(base.output)
-    gate = layers.Dense(4, activation="sigmoid", name="gate")(x)
-    x = layers.Multiply()([base.output, gate])
+@pytest.mark.parametrize(
+    ("gated", "side"), [("itself", 8), ("itself", 1), ("another map", 8)]
+)
+def test_squeeze_and_excite_is_no_head(gated, side):
+    base = networks.conv_base(side=side)
+    x = layers.Conv2D(4, 1, name="last")(base.output)
+    gate = layers.GlobalAveragePooling2D()(x)
+    gate = layers.Dense(4, activation="sigmoid", name="gate")(gate)
+    gate = layers.Reshape((1, 1, 4))(gate)
+    x = layers.Multiply()([x if gated == "itself" else base.output, gate])
     x = layers.GlobalAveragePooling2D()(x)
     model = keras.Model(base.input, layers.Dense(5, name="logits")(x))
     head = kt.layer_groups(model)[-1]

@@ -182,6 +182,7 @@ def test_mixed_precision(policy, own_head):
     outputs = model(images(dtype="uint8"))
     assert outputs.dtype == "float32"
     assert model.get_layer("backbone").output.dtype == policy[6:]
+    assert model.get_layer("augmentation").compute_dtype == "float32"
     np.testing.assert_allclose(np.sum(outputs, axis=1), 1, atol=0.02)
 
 
