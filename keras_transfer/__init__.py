@@ -27,6 +27,10 @@ from keras_transfer.data.image_folder import load_image_folder
 from keras_transfer.freezing.phase import Phase
 from keras_transfer.freezing.summary import trainable_summary
 from keras_transfer.freezing.trainable import set_trainable
+from keras_transfer.optimizers.discriminative_optimizer import (
+    DiscriminativeOptimizer,
+)
+from keras_transfer.optimizers.learning_rate_finder import find_learning_rate
 from keras_transfer.recipes import strategies
 from keras_transfer.recipes.fine_tune import TransferResult, fine_tune
 
@@ -35,6 +39,7 @@ __version__ = "0.1.0"
 __all__ = [
     "Backbone",
     "BestWeights",
+    "DiscriminativeOptimizer",
     "EfficientNetLite0",
     "HubLayer",
     "LayerGroup",
@@ -44,6 +49,7 @@ __all__ = [
     "TransferResult",
     "build_classifier",
     "decode_predictions",
+    "find_learning_rate",
     "fine_tune",
     "layer_groups",
     "list_backbones",

@@ -2,64 +2,120 @@
 
 import dataclasses
 import math
+from collections.abc import Callable
+
+import keras
 
 BATCH_NORM_RULES = ("frozen", "train", "statistics")
+SCHEDULES = ("constant", "cosine", "warmup_cosine", "one_cycle")
 
 
 @dataclasses.dataclass(frozen=True)
 class Phase:
     """What trains, for how long, and at which rate.
 
+    Example:
+
+    ```python
+    kt.Phase("head", epochs=20, learning_rate=5e-3, patience=3)
+    kt.Phase("all", epochs=10, learning_rate=1e-4, schedule="warmup_cosine")
+    ```
+
     Attributes:
         train: Which layer groups train, as for `set_trainable`: `"head"`,
             `"top:N"`, `"all"`, `"none"`, a regular expression or a tuple of
-            group names.
-        epochs: Number of epochs, at least 1.
-        learning_rate: Learning rate at the start of the phase, above or
-            equal to 0.
+            group names. Or a function that chooses one of these when the
+            phase begins: it takes the model, and leaves it as it was.
+        epochs: Number of epochs, at least 1; with `patience`, the most.
+        learning_rate: Learning rate, above or equal to 0; with a schedule,
+            the highest. Or a function that chooses it, as for `train`, when
+            the groups of the phase are set.
         name: What the phase is called in logs and reports. Defaults to
             `train`.
         batch_norm: The BatchNorm rule, as for `set_trainable`. Defaults to
             `"frozen"`.
-        schedule: How the rate goes on: `"constant"`, or `"cosine"`, which
-            falls to 0 at the end of the phase. Defaults to `"constant"`.
+        schedule: How the rate goes, step by step. `"constant"`; `"cosine"`:
+            falls to 0; `"warmup_cosine"`: rises for a tenth of the phase,
+            then falls to 0; `"one_cycle"`: rises for a quarter, then falls
+            to 0. Defaults to `"constant"`.
+        patience: Number of epochs without improvement after which the phase
+            ends, as in `keras.callbacks.EarlyStopping`; the best weights of
+            the phase are put back then. Defaults to `None`: the phase lasts
+            `epochs`, and keeps its last weights.
+        monitor: What `patience` looks at. Defaults to `"val_loss"`.
+        min_delta: The least change that counts as improvement. Defaults to 0.
+        reinitialize: Whether all weights of the model get new, random values
+            when the phase begins. Defaults to `False`.
 
     Raises:
         ValueError: If a number is out of its range, or a word is not known.
     """
 
-    train: str | tuple[str, ...]
+    train: str | tuple[str, ...] | Callable[[keras.Model], str | tuple]
     epochs: int
-    learning_rate: float
+    learning_rate: float | Callable[[keras.Model], float]
     name: str = ""
     batch_norm: str = "frozen"
     schedule: str = "constant"
+    patience: int | None = None
+    monitor: str = "val_loss"
+    min_delta: float = 0.0
+    reinitialize: bool = False
 
     def __post_init__(self):
         if isinstance(self.train, list):
             object.__setattr__(self, "train", tuple(self.train))
         if not self.name:
-            train = self.train
-            name = train if isinstance(train, str) else ", ".join(train)
-            object.__setattr__(self, "name", name)
-        is_whole = isinstance(self.epochs, int)
-        if not is_whole or isinstance(self.epochs, bool) or self.epochs < 1:
+            object.__setattr__(self, "name", _name(self.train))
+        if not _is_whole(self.epochs, 1):
             raise ValueError(
                 "A phase lasts a whole number of epochs, at least 1. "
                 f"Received: epochs={self.epochs!r}"
             )
-        if not 0 <= self.learning_rate < math.inf:
-            raise ValueError(
-                "The learning rate of a phase must be finite and not negative. "
-                f"Received: learning_rate={self.learning_rate!r}"
-            )
+        if not callable(self.learning_rate):
+            check_learning_rate(self.learning_rate)
         if self.batch_norm not in BATCH_NORM_RULES:
             raise ValueError(
                 f"`batch_norm` must be one of {BATCH_NORM_RULES}. "
                 f"Received: batch_norm={self.batch_norm!r}"
             )
-        if self.schedule not in ("constant", "cosine"):
+        if self.schedule not in SCHEDULES:
             raise ValueError(
-                '`schedule` must be "constant" or "cosine". '
+                f"`schedule` must be one of {SCHEDULES}. "
                 f"Received: schedule={self.schedule!r}"
             )
+        if self.patience is not None and not _is_whole(self.patience, 0):
+            raise ValueError(
+                "`patience` must be a number of epochs, or `None`. "
+                f"Received: patience={self.patience!r}"
+            )
+        if not 0 <= self.min_delta < math.inf:
+            raise ValueError(
+                "`min_delta` must be finite and not negative. "
+                f"Received: min_delta={self.min_delta!r}"
+            )
+
+
+def check_learning_rate(learning_rate: float) -> float:
+    """Return a rate if it is one to train with.
+
+    Raises:
+        ValueError: If it is negative or not finite.
+    """
+    if not 0 <= learning_rate < math.inf:
+        raise ValueError(
+            "The learning rate of a phase must be finite and not negative. "
+            f"Received: learning_rate={learning_rate!r}"
+        )
+    return learning_rate
+
+
+def _name(train) -> str:
+    if callable(train):
+        return "chosen groups"
+    return train if isinstance(train, str) else ", ".join(train)
+
+
+def _is_whole(number, least: int) -> bool:
+    is_int = isinstance(number, int) and not isinstance(number, bool)
+    return is_int and number >= least

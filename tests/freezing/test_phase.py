@@ -16,6 +16,10 @@ def test_defaults():
         "name": "top:2",
         "batch_norm": "frozen",
         "schedule": "constant",
+        "patience": None,
+        "monitor": "val_loss",
+        "min_delta": 0.0,
+        "reinitialize": False,
     }
 
 
@@ -42,6 +46,9 @@ def test_it_does_not_change():
         ({"learning_rate": float("inf")}, "learning_rate=inf"),
         ({"batch_norm": "live"}, "batch_norm='live'"),
         ({"schedule": "linear"}, "schedule='linear'"),
+        ({"patience": -1}, "patience=-1"),
+        ({"patience": 1.5}, "patience=1.5"),
+        ({"min_delta": -0.1}, "min_delta=-0.1"),
     ],
 )
 def test_out_of_range(options, received):
