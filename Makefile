@@ -26,7 +26,7 @@ $(READY): setup.cfg pyproject.toml
 
 demo: $(READY)
 	@echo "==> Training EfficientNet-Lite0 on the clip art in examples/data"
-	@$(BIN)/python examples/classify_images.py --epochs 18
+	@$(BIN)/python examples/classify_images.py --side 128 --epochs 20
 
 test: $(READY)
 	@echo "==> Checking the style of the code"

@@ -20,7 +20,8 @@ def main():
     arguments = read_arguments()
     keras.utils.set_random_seed(arguments.seed)
 
-    backbone = kt.load_backbone(arguments.backbone)
+    shape = arguments.side and (arguments.side, arguments.side, 3)
+    backbone = kt.load_backbone(arguments.backbone, input_shape=shape)
     train, validation = kt.load_image_folder(
         arguments.data,
         image_size=backbone.input_shape[:2],
@@ -60,10 +61,21 @@ def read_arguments():
     parser.add_argument(
         "--strategy",
         default="auto",
-        choices=["auto", "extraction", "fine_tuning"],
+        choices=[
+            "auto",
+            "extraction",
+            "fine_tuning",
+            "gradual",
+            "lp_ft",
+            "scratch",
+            "surgical",
+        ],
     )
     parser.add_argument(
-        "--epochs", type=int, help="in all (default: the strategy's, 30 or 20)"
+        "--epochs", type=int, help="in all (default: the strategy's)"
+    )
+    parser.add_argument(
+        "--side", type=int, help="of the images (default: the backbone's)"
     )
     parser.add_argument("--validation-split", type=float, default=0.2)
     parser.add_argument("--seed", type=int, default=0)

@@ -21,6 +21,8 @@ from keras_transfer.builders.classifier import build_classifier
 from keras_transfer.builders.decoding import decode_predictions
 from keras_transfer.builders.replace_head import replace_head
 from keras_transfer.callbacks.best_weights import BestWeights
+from keras_transfer.callbacks.gradual_unfreezing import GradualUnfreezing
+from keras_transfer.callbacks.phase_backup import PhaseBackup
 from keras_transfer.callbacks.transfer_board import TransferBoard
 from keras_transfer.data.augmentation import TrainingOnly
 from keras_transfer.data.image_folder import load_image_folder
@@ -41,9 +43,11 @@ __all__ = [
     "BestWeights",
     "DiscriminativeOptimizer",
     "EfficientNetLite0",
+    "GradualUnfreezing",
     "HubLayer",
     "LayerGroup",
     "Phase",
+    "PhaseBackup",
     "TrainingOnly",
     "TransferBoard",
     "TransferResult",

@@ -36,6 +36,33 @@ def make_predict(model: keras.Model) -> Callable:
     return tf.function(predict, autograph=False, reduce_retracing=True)
 
 
+def collect_answers(
+    model: keras.Model, data, predict: Callable | None = None
+) -> tuple[np.ndarray, np.ndarray] | None:
+    """Let a classifier answer, and keep the true labels beside its outputs.
+
+    Args:
+        model: A Keras model.
+        data: As for `iterate_batches`.
+        predict: From `make_predict(model)`, to make it once for many calls.
+
+    Returns:
+        Labels `(examples, ...)` and outputs `(examples, classes)`, or `None`
+        if this is no classifier.
+    """
+    predict = predict or make_predict(model)
+    labels, outputs = [], []
+    for x, y in iterate_batches(data):
+        output = predict(x)
+        if any(keras.tree.is_nested(part) for part in (y, output)):
+            return None
+        if y is None or len(output.shape) > 2:
+            return None
+        labels.append(keras.ops.convert_to_numpy(y))
+        outputs.append(keras.ops.convert_to_numpy(output))
+    return np.concatenate(labels), np.concatenate(outputs)
+
+
 def count_answers(
     model: keras.Model, data, predict: Callable | None = None
 ) -> np.ndarray | None:
@@ -50,22 +77,20 @@ def count_answers(
         As `count_outcomes`: a confusion matrix, one two by two for each
         class, or `None` if this is no classifier.
     """
-    predict = predict or make_predict(model)
-    labels, outputs = [], []
-    for x, y in iterate_batches(data):
-        output = predict(x)
-        if any(keras.tree.is_nested(part) for part in (y, output)):
-            return None
-        if y is None or len(output.shape) > 2:
-            return None
-        labels.append(keras.ops.convert_to_numpy(y))
-        outputs.append(keras.ops.convert_to_numpy(output))
+    answers = collect_answers(model, data, predict)
+    return None if answers is None else tally_answers(model, *answers)
+
+
+def tally_answers(
+    model: keras.Model, labels: np.ndarray, outputs: np.ndarray
+) -> np.ndarray | None:
+    """Count as `count_answers`, what `collect_answers` has collected."""
     loss = getattr(model, "loss", None)
     name = loss if isinstance(loss, str) else getattr(loss, "name", None)
     name = str(name or getattr(loss, "__name__", ""))
     return count_outcomes(
-        np.concatenate(labels),
-        np.concatenate(outputs),
+        labels,
+        outputs,
         binary_loss="binary" in name or name == "bce",
         from_logits=getattr(loss, "from_logits", False),
     )

@@ -23,7 +23,7 @@ def phase_markdown(
         none.
     """
     rows = []
-    groups = _group_states(model)
+    groups = group_states(model)
     if groups:
         rows.append(("trains", group_ranges(groups, True)))
         rows.append(("frozen", group_ranges(groups, False)))
@@ -40,8 +40,15 @@ def phase_markdown(
     )
 
 
-def _group_states(model) -> list[tuple[str, bool]]:
-    """Return the name of each layer group and whether it trains."""
+def group_states(model: keras.Model) -> list[tuple[str, bool]]:
+    """Return the name of each layer group and whether it trains.
+
+    Args:
+        model: A Keras model.
+
+    Returns:
+        Pairs from input to output; none where the model has no groups.
+    """
     try:
         groups = layer_groups(model)
     except Exception:  # whatever the model is, the rest can be told

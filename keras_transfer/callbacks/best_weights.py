@@ -3,8 +3,10 @@
 import keras
 import numpy as np
 
+from keras_transfer.callbacks.companion import Companion
 
-class BestWeights(keras.callbacks.Callback):
+
+class BestWeights(Companion, keras.callbacks.Callback):
     """Put the best weights seen back into the model when `fit` ends.
 
     Unlike `EarlyStopping(restore_best_weights=True)` it never stops training
@@ -50,8 +52,26 @@ class BestWeights(keras.callbacks.Callback):
             self._weights = self.model.get_weights()
 
     def on_train_end(self, logs=None):
+        super().on_train_end(logs)
         if self._weights is not None:
             self.model.set_weights(self._weights)
+
+    def describe(self) -> str:
+        """Say which weights were put back, if any."""
+        if self.best_epoch is None:
+            return ""
+        return f"The weights are those of epoch {self.best_epoch + 1}."
+
+    def get_state(self):
+        score = self._score and [float(part) for part in self._score]
+        best = None if self.best is None else float(self.best)
+        state = {"best": best, "epoch": self.best_epoch, "score": score}
+        return state, self._weights or []
+
+    def set_state(self, state, arrays):
+        self.best, self.best_epoch = state["best"], state["epoch"]
+        self._score = state["score"] and tuple(state["score"])
+        self._weights = arrays or None
 
     def _judge(self, logs: dict) -> tuple[str | None, tuple]:
         """Find the quantity to judge by, and its score: more is better."""

@@ -16,6 +16,7 @@ from keras_transfer.board.answers import (
 from keras_transfer.board.class_report import class_report_markdown
 from keras_transfer.board.confusion_matrix import draw_confusion_matrix
 from keras_transfer.board.phase_text import phase_markdown
+from keras_transfer.callbacks.companion import find_companions
 
 _MOST_CLASSES_DRAWN = 1000
 
@@ -200,10 +201,11 @@ class TransferBoard(keras.callbacks.TensorBoard):
         optimizer = self.model.optimizer
         if not hasattr(optimizer, "iterations"):
             return None
-        if optimizer is not self._optimizer:
+        steps = int(keras.ops.convert_to_numpy(optimizer.iterations))
+        if optimizer is not self._optimizer or steps < self._iterations:
             self._optimizer = optimizer
             self._earlier_iterations += self._iterations
-        self._iterations = int(keras.ops.convert_to_numpy(optimizer.iterations))
+        self._iterations = steps
         return self._earlier_iterations + self._iterations
 
     def _attempt(self, what: str, write) -> None:
@@ -227,6 +229,11 @@ class TransferBoard(keras.callbacks.TensorBoard):
         weights = self.model.trainable_weights
         live, total = count_weights(weights), count_weights(self.model.weights)
         trained = {id(weight) for weight in weights}
+        unfreezing = find_companions(self.model).get("GradualUnfreezing")
+        if unfreezing is not None:
+            number = unfreezing.phase_number
+            self._next_phase = (unfreezing.phase.name, number)
+            trained = (number, trained)
         with self._recording(self._train_writer):
             if trained != self._trained:
                 self._trained = trained

@@ -17,6 +17,11 @@ from keras_transfer.backbones.graph import (
     ordered_nodes,
 )
 from keras_transfer.backbones.layer_groups import LayerGroup, layer_groups
+from keras_transfer.freezing.moving_averages import narrow_averages
+from keras_transfer.freezing.optimizer_variables import (
+    known_variables,
+    rebuild_optimizer,
+)
 
 _QUIET = "keras_transfer_quiet"
 
@@ -39,18 +44,51 @@ class _Freezable:
         trained = {
             "weights": [n for n, w in enumerate(self.weights) if w.trainable],
             "layers": [n for n, x in enumerate(layers) if x.trainable],
+            "seeds": [
+                keras.ops.convert_to_numpy(generator.state).tolist()
+                for generator in self._all_seed_generators()
+            ],
         }
+        optimizer = getattr(self, "optimizer", None)
+        if optimizer is not None and optimizer.built:
+            position = {id(w): n for n, w in enumerate(self.weights)}
+            known = known_variables(optimizer, self.weights)
+            trained["optimizer"] = [position[id(w)] for w in known]
         return {**super().get_config(), "trained": trained}
+
+    def compile_from_config(self, config):
+        super().compile_from_config(config)
+        # Keras builds the optimizer for what is trainable, and loses the
+        # state of one that knew more.
+        if self._known is not None and self.optimizer is not None:
+            weights = self.weights
+            rebuild_optimizer(self.optimizer, [weights[n] for n in self._known])
+            narrow_averages(self)
+
+    _known = None
+
+    def _all_seed_generators(self) -> list:
+        layers = self._flatten_layers(include_self=False)
+        found = [g for layer in layers for g in layer._seed_generators]
+        return list(dict.fromkeys(found))
 
     def _restore(self, trained) -> None:
         if trained is None:
             return
-        chosen = {kind: set(numbers) for kind, numbers in trained.items()}
+        live_weights, live_layers = (
+            set(trained[kind]) for kind in ("weights", "layers")
+        )
         for n, weight in enumerate(self.weights):
-            weight.trainable = n in chosen["weights"]
+            weight.trainable = n in live_weights
         # Not by the setter, which would carry on to what the layer holds.
         for n, layer in enumerate(self._flatten_layers(include_self=False)):
-            layer._trainable = n in chosen["layers"]
+            layer._trainable = n in live_layers
+        generators = self._all_seed_generators()
+        for generator, state in zip(
+            generators, trained.get("seeds", ()), strict=False
+        ):
+            generator.state.assign(state)
+        self._known = trained.get("optimizer")
 
 
 @keras.saving.register_keras_serializable("keras_transfer")
@@ -67,7 +105,9 @@ class FreezableModel(_Freezable, Functional):
     What is trainable is saved with the model, layer by layer and weight by
     weight: Keras itself forgets it for layers made of other layers
     (`MultiHeadAttention`) and for single weights (BatchNorm's gamma and
-    beta). `keras.models.clone_model` does not keep that.
+    beta). So are the random states of dropout, and the optimizer's state for
+    weights that are frozen: what is loaded goes on training as if it had not
+    been saved. `keras.models.clone_model` does not keep any of that.
 
     It is made by `build_classifier` and `set_trainable`; there is no need to
     create one by hand.

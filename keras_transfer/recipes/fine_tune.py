@@ -3,13 +3,10 @@
 import dataclasses
 import datetime
 import os
-import time
 
 import keras
-import numpy as np
 from keras.src.utils import io_utils
 
-from keras_transfer.backbones.layer_groups import count_weights
 from keras_transfer.board.answers import (
     count_answers,
     make_predict,
@@ -17,18 +14,24 @@ from keras_transfer.board.answers import (
 )
 from keras_transfer.board.class_report import class_rows
 from keras_transfer.callbacks.best_weights import BestWeights
+from keras_transfer.callbacks.gradual_unfreezing import GradualUnfreezing
+from keras_transfer.callbacks.phase_backup import PhaseBackup
+from keras_transfer.callbacks.phase_checks import cover_phases
 from keras_transfer.callbacks.transfer_board import TransferBoard
 from keras_transfer.freezing.phase import Phase
-from keras_transfer.freezing.trainable import set_trainable
-from keras_transfer.recipes.objective import compile_arguments, make_optimizer
-from keras_transfer.recipes.report import PhaseRecord, Report
+from keras_transfer.optimizers.copying import copy_optimizer
+from keras_transfer.recipes.class_weights import balanced_class_weights
+from keras_transfer.recipes.head_and_after import HeadAndAfter
+from keras_transfer.recipes.objective import compile_arguments
+from keras_transfer.recipes.phase_recorder import PhaseRecorder
+from keras_transfer.recipes.report import Report
 from keras_transfer.recipes.strategies import make_phases
 from keras_transfer.recipes.training_data import (
     as_dataset,
     check_fit,
-    count_steps,
     label_spec,
 )
+from keras_transfer.recipes.validation_score import accuracy_of
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -61,7 +64,8 @@ def fine_tune(
     learning_rate: float | None = None,
     optimizer: keras.optimizers.Optimizer | str | None = None,
     log_dir: str | os.PathLike | bool | None = None,
-    class_weight: dict[int, float] | None = None,
+    class_weight: dict[int, float] | str | None = None,
+    resume: bool = False,
     callbacks=(),
     seed: int | None = None,
     verbose: int | str = "auto",
@@ -69,11 +73,12 @@ def fine_tune(
     """Train a classifier in phases: the head first, then what lies below.
 
     Phases run one after another with one count of epochs, one history and one
-    TensorBoard run. The model ends with the weights of the epoch that was
-    best on the validation data, over all phases.
+    TensorBoard run. The model ends with the weights that were best on the
+    validation data: of all epochs, or with `"auto"`, those at the end unless
+    the head alone was better.
 
-    It composes parts that work alone as well: `set_trainable`,
-    `model.compile`, `model.fit`, `TransferBoard` and `BestWeights`.
+    It composes parts that work alone as well: `GradualUnfreezing`,
+    `TransferBoard`, `BestWeights` and `PhaseBackup`, in one `model.fit`.
 
     Example:
 
@@ -92,19 +97,25 @@ def fine_tune(
             `tf.data.Dataset` or `keras.utils.PyDataset`; or a tuple of
             arrays, which are shuffled and put into batches of 32.
         validation_data: The same, never shuffled. Optional, but without it
-            there is no telling which epoch was best: the last weights stay.
-        strategy: `"auto"` or `"fine_tuning"` (the head, then everything at a
-            low rate), `"extraction"` (the head alone), or a list of `Phase`.
-            See `kt.strategies`.
+            there is no telling what was best: the last weights stay.
+        strategy: The name of one of `kt.strategies`, or a list of `Phase`.
+            `"auto"` trains the head, then everything at a rate that short
+            trials choose. Defaults to `"auto"`.
         epochs: Number of epochs in all. Defaults to the strategy's.
         learning_rate: The strategy's `learning_rate`, that of its last phase.
-        optimizer: An optimizer or its name; each phase gets a fresh one with
-            the same settings and its own rate. Defaults to Adam.
+        optimizer: An optimizer or its name. A copy is used, with the rates of
+            the phases, and starts anew with each. Defaults to Adam.
         log_dir: Folder for TensorBoard. Defaults to
             `logs/<date-time>-<model>-<strategy>`; `False` for no logs.
-        class_weight: As in `fit`.
-        callbacks: Further callbacks; they see each phase as one `fit`.
-        seed: Seed for Keras, NumPy and Python (`set_random_seed`).
+        class_weight: As in `fit`; or `"balanced"`, to weight classes by their
+            inverse frequency.
+        resume: Whether to keep the state of the training under `log_dir`, and
+            to go on with it where the same call was interrupted. See
+            `PhaseBackup`. Defaults to `False`.
+        callbacks: Further callbacks. They see one `fit`.
+        seed: Seed for Keras, NumPy and Python (`set_random_seed`). Defaults
+            to none, and to 0 with `resume=True`, so that the order of the
+            data can be repeated.
         verbose: As in `fit`; 0 is silent.
 
     Returns:
@@ -114,10 +125,16 @@ def fine_tune(
         ValueError: If an argument is not as described, or data and model do
             not fit together. Nothing is trained then.
     """
+    if resume and not isinstance(log_dir, str | os.PathLike):
+        raise ValueError(
+            "`resume=True` needs the folder of the training to go on with: "
+            f'`log_dir="logs/mine"`. Received: log_dir={log_dir!r}'
+        )
+    if resume and seed is None:
+        seed = 0
     if seed is not None:
         keras.utils.set_random_seed(seed)
     names = getattr(train, "class_names", None)
-    phases = make_phases(strategy, epochs, learning_rate)
     train = as_dataset(train, shuffle=True, seed=seed, name="train")
     if validation_data is not None:
         validation_data = as_dataset(
@@ -125,62 +142,77 @@ def fine_tune(
         )
     for data in filter(None, (train, validation_data)):
         check_fit(model, data)
+    phases = make_phases(
+        strategy,
+        epochs,
+        learning_rate,
+        model=model,
+        data=train,
+        validation_data=validation_data,
+    )
     _name_classes(model, names)
     objective = compile_arguments(model, label_spec(train))
-    steps = count_steps(train)
-    optimizers = [make_optimizer(optimizer, phase, steps) for phase in phases]
+    class_weight = _weigh_classes(class_weight, model, train, verbose)
 
     log_dir = _choose_log_dir(log_dir, model, strategy)
+    optimizer = keras.optimizers.get(optimizer or "adam")
+    with model.distribute_strategy.scope():
+        model.compile(copy_optimizer(optimizer), **objective)
+    cover_phases(model, phases)  # refuses phases before there are any logs
+    measured = train if validation_data is None else validation_data
+    predict = make_predict(model)
+
+    def count():
+        return count_answers(model, measured, predict)
+
+    def measure():
+        return accuracy_of(count())
+
+    before = measure()
+    unfreezing = GradualUnfreezing(phases, reset_optimizer=True)
+    recorder = PhaseRecorder(measure)
     best = BestWeights()
+    if strategy == "auto":
+        best = HeadAndAfter(None if validation_data is None else measure)
     board = log_dir and TransferBoard(
         log_dir, validation_data=validation_data, class_names=names
     )
-    measured = train if validation_data is None else validation_data
-    predict = make_predict(model)
-    before, history, records, done = None, {}, [], 0
-    for phase, phase_optimizer in zip(phases, optimizers, strict=True):
-        set_trainable(model, phase.train, batch_norm=phase.batch_norm)
-        model.compile(phase_optimizer, **objective)
-        if before is None:
-            before = _accuracy(count_answers(model, measured, predict))
-        if board:
-            board.name_phase(phase.name)
-        _announce(phase, done, model, verbose)
-        start = time.perf_counter()
-        fitted = model.fit(
-            train,
-            validation_data=validation_data,
-            initial_epoch=done,
-            epochs=done + phase.epochs,
-            class_weight=class_weight,
-            callbacks=[*filter(None, [board]), best, *callbacks],
-            shuffle=False,  # Keras warns where a data set decides that itself
-            verbose=verbose,
-        )
-        seconds = time.perf_counter() - start
-        for key, values in fitted.history.items():
-            history.setdefault(key, []).extend(values)
-        done += len(fitted.epoch)
-        outcomes = count_answers(model, measured, predict)
-        live = count_weights(model.trainable_weights)
-        records.append(
-            PhaseRecord(
-                phase.name,
-                len(fitted.epoch),
-                seconds,
-                _accuracy(outcomes),
-                (live, count_weights(model.weights)),
-            )
-        )
+    backup = resume and PhaseBackup(os.path.join(log_dir, "backup"))
+    ours = filter(None, (unfreezing, best, recorder, board, backup))
+    fitted = model.fit(
+        train,
+        validation_data=validation_data,
+        epochs=sum(phase.epochs for phase in phases),
+        class_weight=class_weight,
+        callbacks=[*ours, *callbacks],
+        shuffle=False,  # Keras warns where a data set decides that itself
+        verbose=verbose,
+    )
     report = Report(
         "training" if validation_data is None else "validation",
         before,
-        tuple(records),
-        _class_rows(outcomes, model, measured, names),
-        None if best.best_epoch is None else best.best_epoch + 1,
+        tuple(recorder.records),
+        _class_rows(count(), model, measured, names),
+        best.describe(),
         log_dir,
     )
-    return TransferResult(model, history, phases, report, log_dir)
+    phases = unfreezing.phases
+    return TransferResult(model, fitted.history, phases, report, log_dir)
+
+
+def _weigh_classes(class_weight, model, train, verbose):
+    if not isinstance(class_weight, str):
+        return class_weight
+    if class_weight != "balanced":
+        raise ValueError(
+            '`class_weight` must be a dictionary, "balanced" or `None`. '
+            f"Received: class_weight={class_weight!r}"
+        )
+    weights = balanced_class_weights(train, max(model.output_shape[-1], 2))
+    if verbose:
+        text = ", ".join(f"{label}: {w:.2f}" for label, w in weights.items())
+        io_utils.print_msg(f"Class weights by inverse frequency: {text}")
+    return weights
 
 
 def _name_classes(model, names) -> None:
@@ -197,24 +229,6 @@ def _choose_log_dir(log_dir, model, strategy) -> str | None:
         now = datetime.datetime.now().strftime("%Y%m%d-%H%M%S")
         return os.path.join("logs", f"{now}-{model.name}-{label}")
     return os.fspath(log_dir)
-
-
-def _announce(phase, done: int, model, verbose) -> None:
-    if not verbose:
-        return
-    live = count_weights(model.trainable_weights)
-    io_utils.print_msg(
-        f"{phase.name}: epochs {done + 1} to {done + phase.epochs}, "
-        f"learning rate {phase.learning_rate:g}, {live:,} of "
-        f"{count_weights(model.weights):,} weights train"
-    )
-
-
-def _accuracy(outcomes: np.ndarray | None) -> float:
-    """Share of right answers; of right labels where there are several."""
-    if outcomes is None:
-        return float("nan")
-    return float(np.trace(outcomes, axis1=-2, axis2=-1).sum() / outcomes.sum())
 
 
 def _class_rows(outcomes, model, data, names) -> list[dict]:

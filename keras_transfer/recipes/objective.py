@@ -38,36 +38,3 @@ def compile_arguments(model: keras.Model, labels) -> dict:
         "with a loss first (any optimizer; it is replaced). "
         f"Received: model={model.name}, last layer={model.layers[-1].name}"
     )
-
-
-def make_optimizer(optimizer, phase, steps_per_epoch: int | None):
-    """Make a fresh optimizer for a phase.
-
-    Args:
-        optimizer: `None` (Adam), a name, or an optimizer whose settings other
-            than the rate are used. It is not touched itself.
-        phase: The `Phase` that it is for.
-        steps_per_epoch: Number of training steps an epoch, where known.
-
-    Returns:
-        A `keras.optimizers.Optimizer`.
-
-    Raises:
-        ValueError: If a cosine schedule is asked for and the number of steps
-            is not known.
-    """
-    rate = phase.learning_rate
-    if phase.schedule == "cosine":
-        if steps_per_epoch is None:
-            raise ValueError(
-                "A cosine schedule must know the number of steps of an epoch. "
-                "Give the dataset its size (`dataset.apply(tf.data."
-                "experimental.assert_cardinality(n))`) or use phases with "
-                f'schedule="constant". Received: phase={phase}'
-            )
-        rate = keras.optimizers.schedules.CosineDecay(
-            rate, steps_per_epoch * phase.epochs
-        )
-    model = keras.optimizers.get(optimizer or "adam")
-    config = {**model.get_config(), "learning_rate": rate}
-    return type(model).from_config(config)

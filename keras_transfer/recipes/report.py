@@ -39,8 +39,8 @@ class Report:
         classes: For each class a dict with the keys `"class"`, `"precision"`,
             `"recall"`, `"f1"` (NaN where no example decides it) and
             `"support"`, after training.
-        best_epoch: Number of the epoch whose weights the model has, counted
-            from 1, or `None` if there was no validation data to choose by.
+        weights: A sentence on which weights the model has; empty if they are
+            just the last.
         log_dir: Folder of the logs, or `None`.
     """
 
@@ -48,7 +48,7 @@ class Report:
     accuracy_before: float
     phases: tuple[PhaseRecord, ...]
     classes: list[dict]
-    best_epoch: int | None
+    weights: str
     log_dir: str | None
 
     @property
@@ -98,8 +98,8 @@ class Report:
 
     def _notes(self) -> str:
         notes = []
-        if self.best_epoch is not None:
-            notes.append(f"The weights are those of epoch {self.best_epoch}.")
+        if self.weights:
+            notes.append(self.weights)
         if self.log_dir is not None:
             notes.append(f'Logs: tensorboard --logdir "{self.log_dir}"')
         return "\n".join(notes)

@@ -2,8 +2,7 @@ import keras
 import pytest
 import tensorflow as tf
 
-import keras_transfer as kt
-from keras_transfer.recipes.objective import compile_arguments, make_optimizer
+from keras_transfer.recipes.objective import compile_arguments
 
 
 def ending_in(activation, units=3):
@@ -50,27 +49,3 @@ def test_a_compiled_model_keeps_its_own():
     assert arguments["metrics"] == [metric]
     assert arguments["steps_per_execution"] == 2
     assert "optimizer" not in arguments
-
-
-def test_a_fresh_optimizer_for_each_phase():
-    own = keras.optimizers.SGD(0.5, momentum=0.9)
-    phase = kt.Phase("head", 2, 0.25)
-    made = [make_optimizer(own, phase, 10) for _ in range(2)]
-    assert made[0] is not made[1] and made[0] is not own
-    assert made[0].momentum == 0.9
-    assert float(made[0].learning_rate) == 0.25
-    assert float(own.learning_rate) == 0.5
-    assert isinstance(make_optimizer(None, phase, 10), keras.optimizers.Adam)
-    assert isinstance(
-        make_optimizer("adamw", phase, 10), keras.optimizers.AdamW
-    )
-
-
-def test_cosine_falls_to_nothing_at_the_end_of_the_phase():
-    phase = kt.Phase("head", 3, 0.5, schedule="cosine")
-    schedule = make_optimizer(None, phase, 10)._learning_rate
-    assert [float(schedule(step)) for step in (0, 15, 30)] == pytest.approx(
-        [0.5, 0.25, 0.0]
-    )
-    with pytest.raises(ValueError, match="number of steps"):
-        make_optimizer(None, phase, None)

@@ -16,7 +16,7 @@ def make_report(**changes):
             PhaseRecord("fine-tuning", 10, 99.0, 0.8125, (900_000, 1_000_000)),
         ),
         "classes": [dict(row, support=3) for row in rows],
-        "best_epoch": 24,
+        "weights": "The weights are those of epoch 24.",
         "log_dir": "logs/a run",
     }
     return Report(**{**settings, **changes})
@@ -40,7 +40,7 @@ def test_it_prints_what_was_measured():
 
 
 def test_what_is_not_known_is_left_out():
-    report = make_report(best_epoch=None, log_dir=None, classes=[])
+    report = make_report(weights="", log_dir=None, classes=[])
     assert str(report).endswith("900,000 of 1,000,000")
 
 

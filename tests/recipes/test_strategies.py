@@ -1,7 +1,10 @@
+import keras
+import numpy as np
 import pytest
 
 import keras_transfer as kt
 from keras_transfer.recipes.strategies import make_phases
+from tests import networks
 
 
 def test_extraction_trains_the_head_alone():
@@ -10,11 +13,12 @@ def test_extraction_trains_the_head_alone():
 
 
 @pytest.mark.parametrize("epochs", [2, 3, 4, 30, 31])
-def test_fine_tuning_divides_its_epochs(epochs):
-    head, rest = kt.strategies.fine_tuning(epochs=epochs)
+@pytest.mark.parametrize("name", ["fine_tuning", "lp_ft"])
+def test_two_phases_divide_their_epochs(name, epochs):
+    head, rest = getattr(kt.strategies, name)(epochs=epochs)
     assert head.train == "head" and rest.train == "all"
     assert head.epochs + rest.epochs == epochs
-    assert head.epochs >= rest.epochs >= 1
+    assert head.epochs >= 1 and rest.epochs >= 1
     assert rest.learning_rate < head.learning_rate
 
 
@@ -30,15 +34,78 @@ def test_fine_tuning_takes_groups_and_rates():
     assert rest.train == "top:2"
 
 
-def test_fine_tuning_needs_two_epochs():
+@pytest.mark.parametrize(
+    "name", ["fine_tuning", "lp_ft", "gradual", "surgical"]
+)
+def test_two_phases_need_two_epochs(name):
     with pytest.raises(ValueError, match="at least 2 epochs.*epochs=1"):
-        kt.strategies.fine_tuning(epochs=1)
+        getattr(kt.strategies, name)(epochs=1)
+
+
+def test_gradual_goes_down_block_by_block():
+    model = networks.cnn()  # stem, three blocks, head
+    phases = kt.strategies.gradual(model, epochs=12)
+    trained = [phase.train for phase in phases]
+    assert trained == ["head", "top:1", "top:2", "top:3", "all"]
+    assert [phase.epochs for phase in phases] == [4, 2, 2, 2, 2]
+
+
+@pytest.mark.parametrize("epochs", [2, 3, 4, 5, 7, 30])
+def test_gradual_keeps_to_its_epochs(epochs):
+    for model in (None, networks.cnn()):
+        phases = kt.strategies.gradual(model, epochs=epochs)
+        assert sum(phase.epochs for phase in phases) == epochs
+        assert phases[0].train == "head" and phases[-1].train == "all"
+        trained = [phase.train for phase in phases]
+        assert len(set(trained)) == len(trained)
+
+
+def test_surgery_trains_the_groups_that_are_given():
+    head, rest = kt.strategies.surgical(groups=("stem", "block_1"))
+    assert head.train == "head" and rest.train == ("stem", "block_1", "head")
+    with pytest.raises(ValueError, match="needs `groups`, or `data`"):
+        kt.strategies.surgical()
+
+
+def test_surgery_finds_the_group_that_was_hurt():
+    """A network that fitted, one block of which was then spoilt."""
+    random = np.random.default_rng(0)
+    layers = [keras.layers.Dense(16, activation="relu") for _ in range(3)]
+    model = keras.Sequential(
+        [keras.Input((8,)), *layers, keras.layers.Dense(2, "softmax")]
+    )
+    x = random.normal(size=(400, 8)).astype("float32")
+    y = (x[:, 0] * x[:, 1] > 0).astype(int)
+    loss = "sparse_categorical_crossentropy"
+    model.compile(keras.optimizers.Adam(0.01), loss)
+    model.fit(x, y, epochs=30, verbose=0)
+    stem = layers[0].kernel
+    stem.assign(0.1 * stem)  # a new camera, darker than the old
+    _, rest = kt.strategies.surgical([(x, y)], epochs=3, count=1)
+    assert callable(rest.train)
+    assert rest.train(model) == ("stem", "head")
+
+
+def test_scratch_forgets_everything():
+    model = networks.mlp()
+    model.set_weights([np.full_like(w, 9) for w in model.get_weights()])
+    model.compile("sgd", "mse")
+    phases = kt.strategies.scratch(epochs=1, learning_rate=0.0)
+    x = np.zeros((4, 6))
+    model.fit(x, x[:, :3], verbose=0, callbacks=[kt.GradualUnfreezing(phases)])
+    assert all(np.abs(w).max() < 2 for w in model.get_weights())
 
 
 def test_names_stand_for_strategies():
+    model = networks.cnn()
     assert make_phases("extraction") == kt.strategies.extraction()
     assert make_phases("fine_tuning") == kt.strategies.fine_tuning()
-    assert make_phases("auto", 9, 1e-4) == kt.strategies.fine_tuning(9, 1e-4)
+    assert make_phases("lp_ft", 9, 1e-4) == kt.strategies.lp_ft(9, 1e-4)
+    assert make_phases("gradual", model=model, data=None) == (
+        kt.strategies.gradual(model)
+    )
+    head, rest = make_phases("surgical", model=model, data=[])
+    assert callable(rest.train) and head.train == "head"
 
 
 def test_phases_are_taken_as_they_are():

@@ -1,0 +1,56 @@
+"""Bring the data of a `fit` to where it was after so many epochs."""
+
+import sys
+
+from keras.src.trainers.data_adapters.generator_data_adapter import (
+    GeneratorDataAdapter,
+)
+from keras.src.trainers.data_adapters.py_dataset_adapter import (
+    PyDatasetAdapter,
+)
+from keras.src.trainers.epoch_iterator import EpochIterator
+
+
+def find_epoch_iterator() -> EpochIterator | None:
+    """Find what the `fit` that is running draws its batches from.
+
+    Keras 3.15 hands it to no callback; it is a local variable of `fit`.
+
+    Returns:
+        The iterator, or `None` outside of `fit`.
+    """
+    frame = sys._getframe()
+    while frame is not None:
+        if frame.f_code.co_name == "fit":
+            found = frame.f_locals.get("epoch_iterator")
+            if isinstance(found, EpochIterator):
+                return found
+        frame = frame.f_back
+    return None
+
+
+def replay_epochs(epoch_iterator: EpochIterator, epochs: int) -> None:
+    """Draw the batches of whole epochs, as `fit` does, and drop them.
+
+    Orders that are drawn anew each epoch are those of a training that went
+    through these epochs, as long as seeds are fixed.
+
+    Args:
+        epoch_iterator: From `find_epoch_iterator`.
+        epochs: How many epochs to go through.
+    """
+    nothing = object()
+    for _ in range(epochs):
+        with epoch_iterator.catch_stop_iteration():
+            for _, _, iterator in epoch_iterator:
+                if next(iterator, nothing) is nothing:
+                    raise StopIteration
+                for _ in range(epoch_iterator.steps_per_execution - 1):
+                    next(iterator, nothing)  # an epoch may end in between
+
+
+def is_code(epoch_iterator: EpochIterator) -> bool:
+    """Tell whether the order of the data is decided by the user's code."""
+    return isinstance(
+        epoch_iterator.data_adapter, PyDatasetAdapter | GeneratorDataAdapter
+    )

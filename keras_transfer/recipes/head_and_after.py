@@ -1,0 +1,69 @@
+"""Choose between the head alone and what fine-tuning made of it."""
+
+from collections.abc import Callable
+
+import keras
+
+from keras_transfer.callbacks.companion import Companion, find_companions
+
+_CHOICES = {
+    "head": "The weights are those before fine-tuning: it did not help.",
+    "mean": "The weights are the mean of those before and after fine-tuning.",
+    "end": "The weights are those after fine-tuning.",
+}
+
+
+class HeadAndAfter(Companion, keras.callbacks.Callback):
+    """End with the weights that validation data is best with, of three.
+
+    Those at the end, unless they give fewer right answers than those after
+    the first phase of a `GradualUnfreezing`; then the mean of the two, which
+    is often a good compromise (Wortsman et al. 2022, "Robust fine-tuning of
+    zero-shot models", arXiv:2109.01903), unless that gives fewer, too.
+    Choosing among three keeps luck out of it: the best of all epochs on
+    little data is the luckiest.
+
+    Args:
+        measure: Returns the accuracy of the model as it is, on validation
+            data; `None` keeps the weights at the end.
+
+    Attributes:
+        choice: `"head"`, `"mean"` or `"end"` when training has ended, or
+            `None` if it did not get beyond the first phase.
+    """
+
+    def __init__(self, measure: Callable[[], float] | None):
+        super().__init__()
+        self.choice = None
+        self._measure = measure
+        self._head = None
+
+    def on_epoch_begin(self, epoch, logs=None):
+        unfreezing = find_companions(self.model)["GradualUnfreezing"]
+        if self._head is None and unfreezing.phase_number > 1:
+            self._head = self.model.get_weights()
+
+    def on_train_end(self, logs=None):
+        super().on_train_end(logs)
+        if self._head is None or self._measure is None or self.choice:
+            return
+        end = self.model.get_weights()
+        mean = [a + (b - a) / 2 for a, b in zip(self._head, end, strict=True)]
+        self.model.set_weights(self._head)
+        least = self._measure()
+        for self.choice, weights in (("end", end), ("mean", mean)):
+            self.model.set_weights(weights)
+            if self._measure() >= least:
+                return
+        self.choice = "head"
+        self.model.set_weights(self._head)
+
+    def describe(self) -> str:
+        """Say which weights the model has."""
+        return _CHOICES.get(self.choice, "")
+
+    def get_state(self):
+        return {"choice": self.choice}, self._head or []
+
+    def set_state(self, state, arrays):
+        self.choice, self._head = state["choice"], arrays or None
