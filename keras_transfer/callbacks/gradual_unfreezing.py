@@ -5,6 +5,7 @@ import warnings
 from collections.abc import Sequence
 
 import keras
+import numpy as np
 from keras.src.utils import io_utils
 
 from keras_transfer.backbones.layer_groups import count_weights
@@ -25,6 +26,7 @@ from keras_transfer.freezing.phase import Phase, check_learning_rate
 from keras_transfer.freezing.reinitialize import reinitialize
 from keras_transfer.freezing.trainable import set_trainable
 from keras_transfer.optimizers.schedules import get_schedule
+from keras_transfer.optimizers.step_schedule import StepSchedule
 
 
 class GradualUnfreezing(Companion, keras.callbacks.Callback):
@@ -86,13 +88,15 @@ class GradualUnfreezing(Companion, keras.callbacks.Callback):
         super().__init__()
         self._given = check_phases(phases)
         self.reset_optimizer = reset_optimizer
+        self._schedule = None
         self._start_anew()
 
     def _start_anew(self):
+        self._end_schedule()
         self.phases = list(self._given)
         self.phase_number = self.epochs_in_phase = 0
         self._is_over = self._is_prepared = self._is_set = False
-        self._plateau = self._schedule = None
+        self._plateau = None
 
     @property
     def phase(self) -> Phase | None:
@@ -119,13 +123,9 @@ class GradualUnfreezing(Companion, keras.callbacks.Callback):
             self.phase_number += 1
             self.epochs_in_phase = 0
             self._begin_phase()
-
-    def on_train_batch_begin(self, batch, logs=None):
         if self._schedule is not None:
-            progress = self.epochs_in_phase + batch / self.params["steps"]
-            share = self._schedule(progress / self.phase.epochs)
-            rate = self.phase.learning_rate * share
-            self.model.optimizer.learning_rate = rate
+            steps = self.epochs_in_phase * self.params["steps"]
+            self._schedule.go_on_from(steps)
 
     def on_epoch_end(self, epoch, logs=None):
         stalls = self._plateau.has_come(self.epochs_in_phase, logs)
@@ -135,6 +135,10 @@ class GradualUnfreezing(Companion, keras.callbacks.Callback):
             self._plateau.put_back_best_weights()
             if self.phase_number == len(self.phases):
                 self.model.stop_training = True
+
+    def on_train_end(self, logs=None):
+        super().on_train_end(logs)
+        self._end_schedule()
 
     def _find_phase(self, epoch: int) -> None:
         end = 0
@@ -167,6 +171,7 @@ class GradualUnfreezing(Companion, keras.callbacks.Callback):
             rate = check_learning_rate(float(phase.learning_rate(model)))
             self._choose(learning_rate=rate)
         model.optimizer.learning_rate = self.phase.learning_rate
+        self._set_schedule()
         if self.params.get("verbose"):
             self._announce()
 
@@ -188,10 +193,23 @@ class GradualUnfreezing(Companion, keras.callbacks.Callback):
             # Keras adds up the penalties of what was trainable when traced.
             model.test_function = None
         self._plateau = Plateau(model, phase)
-        self._schedule = None
-        if phase.schedule != "constant":
-            self._schedule = get_schedule(phase.schedule)
         self._is_set = True
+
+    def _set_schedule(self) -> None:
+        phase = self.phase
+        self._end_schedule()
+        if phase.schedule != "constant":
+            share = get_schedule(phase.schedule)
+            steps = self.params["steps"] * phase.epochs
+            shares = np.array([share(step / steps) for step in range(steps)])
+            self._schedule = StepSchedule(
+                self.model.optimizer, phase.learning_rate * shares
+            )
+
+    def _end_schedule(self) -> None:
+        if self._schedule is not None:
+            self._schedule.detach()
+            self._schedule = None
 
     def _announce(self) -> None:
         model, phase = self.model, self.phase
@@ -232,6 +250,7 @@ class GradualUnfreezing(Companion, keras.callbacks.Callback):
             phase = dataclasses.replace(self._given[number], **choice)
             self.phases[number] = phase
         self._set_phase()
+        self._set_schedule()
         self._is_over = state["is_over"]
         self._plateau.set_state(state["plateau"], arrays)
 

@@ -37,7 +37,8 @@ class Phase:
         schedule: How the rate goes, step by step. `"constant"`; `"cosine"`:
             falls to 0; `"warmup_cosine"`: rises for a tenth of the phase,
             then falls to 0; `"one_cycle"`: rises for a quarter, then falls
-            to 0. Defaults to `"constant"`.
+            to 0. Callbacks that set the rate are heard where it is constant.
+            Defaults to `"constant"`.
         patience: Number of epochs without improvement after which the phase
             ends, as in `keras.callbacks.EarlyStopping`; the best weights of
             the phase are put back then. Defaults to `None`: the phase lasts

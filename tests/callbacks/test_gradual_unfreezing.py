@@ -10,6 +10,8 @@ import pytest
 import tensorflow as tf
 
 import keras_transfer as kt
+from keras_transfer.freezing.optimizer_variables import optimizer_chain
+from keras_transfer.optimizers.schedules import get_schedule
 from tests import networks
 
 PHASES = [
@@ -335,8 +337,6 @@ def test_initial_epoch_starts_where_it_lies():
 
 @pytest.mark.parametrize("name", ["cosine", "warmup_cosine", "one_cycle"])
 def test_schedules_go_step_by_step(name):
-    from keras_transfer.optimizers.schedules import get_schedule
-
     rates, model = [], compile(network())
     watch = keras.callbacks.LambdaCallback(
         on_train_batch_end=lambda batch, logs: rates.append(
@@ -346,11 +346,35 @@ def test_schedules_go_step_by_step(name):
     phases = [
         kt.Phase("head", 1, 0.3),
         kt.Phase("all", 2, 0.1, schedule=name),
+        kt.Phase("head", 1, 0.2),
     ]
     fit(model, phases, [watch])
     schedule = get_schedule(name)
-    expected = [0.3] * 5 + [0.1 * schedule(step / 10) for step in range(10)]
-    assert rates == pytest.approx(expected)
+    expected = [0.1 * schedule(step / 10) for step in range(10)]
+    assert rates == pytest.approx([0.3] * 5 + expected + [0.2] * 5)
+    # And is gone afterwards.
+    model.optimizer.learning_rate = 0.5
+    model.make_train_function(force=True)
+    model.fit(*data(), verbose=0)
+    assert float(model.optimizer.learning_rate) == 0.5
+
+
+@pytest.mark.parametrize("name", ["accumulation", "loss scale", "clipping"])
+@pytest.mark.parametrize("steps", [1, 3])
+def test_a_schedule_equals_that_of_keras(name, steps):
+    """Whatever goes around steps, with the same rates as `CosineDecay`."""
+    phase = kt.Phase("all", 3, 0.1, schedule="cosine")
+    ours = compile(network(0), optimizers()[name], steps_per_execution=steps)
+    fit(ours, [phase])
+    theirs = network(0)
+    kt.set_trainable(theirs, "all")
+    optimizer = optimizers()[name]
+    rate = keras.optimizers.schedules.CosineDecay(0.1, 15)
+    optimizer_chain(optimizer)[-1].learning_rate = rate
+    compile(theirs, optimizer, steps_per_execution=steps)
+    theirs.fit(*data(), epochs=3, batch_size=8, shuffle=False, verbose=0)
+    for a, b in zip(ours.get_weights(), theirs.get_weights(), strict=True):
+        np.testing.assert_allclose(a, b, rtol=1e-4, atol=1e-5)
 
 
 def test_a_schedule_must_know_the_steps():
@@ -489,6 +513,8 @@ def test_several_replicas():
             here.fit(model, phases, [watch])
             return model, watch
 
+        schedule = [kt.Phase("all", 2, 0.1, schedule="cosine")]
+        assert train(phases=schedule)[1].rates[-1] < 0.01
         model, watch = train()
         assert watch.moved[0] == ["head"] and watch.moved[2] == here.GROUPS[2:]
         assert watch.moved[4] == here.GROUPS
