@@ -27,6 +27,7 @@ from keras_transfer.freezing.reinitialize import reinitialize
 from keras_transfer.freezing.trainable import set_trainable
 from keras_transfer.optimizers.schedules import get_schedule
 from keras_transfer.optimizers.step_schedule import StepSchedule
+from keras_transfer.optimizers.trace_leak import forget_reduced_gradients
 
 
 class GradualUnfreezing(Companion, keras.callbacks.Callback):
@@ -188,6 +189,7 @@ class GradualUnfreezing(Companion, keras.callbacks.Callback):
             with model.distribute_strategy.scope():
                 rebuild_optimizer(model.optimizer, known)
         narrow_averages(model)
+        forget_reduced_gradients()
         model.make_train_function(force=True)
         if any(weight.regularizer for weight in model.weights):
             # Keras adds up the penalties of what was trainable when traced.
