@@ -139,6 +139,9 @@ class GradualUnfreezing(Companion, keras.callbacks.Callback):
 
     def on_train_end(self, logs=None):
         super().on_train_end(logs)
+        if self._schedule is not None:
+            # It is a part of the train step, which the next `fit` would use.
+            self.model.train_function = None
         self._end_schedule()
 
     def _find_phase(self, epoch: int) -> None:

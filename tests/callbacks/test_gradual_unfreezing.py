@@ -347,14 +347,14 @@ def test_schedules_go_step_by_step(name):
         kt.Phase("head", 1, 0.3),
         kt.Phase("all", 2, 0.1, schedule=name),
         kt.Phase("head", 1, 0.2),
+        kt.Phase("head", 1, 0.2, schedule=name),
     ]
     fit(model, phases, [watch])
     schedule = get_schedule(name)
     expected = [0.1 * schedule(step / 10) for step in range(10)]
-    assert rates == pytest.approx([0.3] * 5 + expected + [0.2] * 5)
+    assert rates[:20] == pytest.approx([0.3] * 5 + expected + [0.2] * 5)
     # And is gone afterwards.
     model.optimizer.learning_rate = 0.5
-    model.make_train_function(force=True)
     model.fit(*data(), verbose=0)
     assert float(model.optimizer.learning_rate) == 0.5
 
