@@ -160,7 +160,7 @@ def iterate_batches(data) -> Iterator[tuple]:
     """Go once over labelled data.
 
     Args:
-        data: A `tf.data.Dataset` or `keras.utils.PyDataset` of batches
+        data: A `tf.data.Dataset`, `keras.utils.PyDataset` or list of batches
             `(x, y)` or `(x, y, sample_weight)`, or such a tuple of arrays.
 
     Yields:

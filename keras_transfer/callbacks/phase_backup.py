@@ -113,6 +113,8 @@ class PhaseBackup(keras.callbacks.Callback):
         self.model._initial_epoch = None
         if self._epoch is None:  # it had ended before
             self._put_back_history()
+            # Where there are moving averages, `fit` has put them in place.
+            self._assign(*self._values)
             return
         self._random_now = capture_random_state()
         self._save(self._epoch + 1, has_ended=self.model.stop_training)
@@ -161,11 +163,7 @@ class PhaseBackup(keras.callbacks.Callback):
             self._variables(), (weights, slots), strict=True
         ):
             self._check_shapes(variables, values)
-        for variables, values in zip(
-            self._variables(), (weights, slots), strict=True
-        ):
-            for variable, value in zip(variables, values, strict=True):
-                variable.assign(value)
+        self._assign(weights, slots)
         self._history = header["history"], header["epochs"]
         self._first_epoch = header["first_epoch"]
         epoch, end = header["epoch"], self.params["epochs"]
@@ -173,6 +171,7 @@ class PhaseBackup(keras.callbacks.Callback):
         is_loud = self.params.get("verbose")
         if header["has_ended"] or epoch >= end:
             self.model._initial_epoch = end
+            self._values = weights, slots
             if is_loud:
                 io_utils.print_msg(
                     f"This training has ended after {epoch} epochs; nothing "
@@ -222,6 +221,13 @@ class PhaseBackup(keras.callbacks.Callback):
         metrics = {id(variable) for variable in model.metrics_variables}
         weights = [v for v in model.variables if id(v) not in metrics]
         return weights, list(model.optimizer.variables)
+
+    def _assign(self, *values: list) -> None:
+        for variables, its_values in zip(
+            self._variables(), values, strict=True
+        ):
+            for variable, value in zip(variables, its_values, strict=True):
+                variable.assign(value)
 
     def _check(self, header: dict, weights: list) -> None:
         optimizer = _describe_optimizer(self.model.optimizer)

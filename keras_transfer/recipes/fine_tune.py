@@ -24,6 +24,7 @@ from keras_transfer.recipes.class_weights import balanced_class_weights
 from keras_transfer.recipes.head_and_after import HeadAndAfter
 from keras_transfer.recipes.objective import compile_arguments
 from keras_transfer.recipes.phase_recorder import PhaseRecorder
+from keras_transfer.recipes.rate_trials import collect_batches
 from keras_transfer.recipes.report import Report
 from keras_transfer.recipes.strategies import make_phases
 from keras_transfer.recipes.training_data import (
@@ -159,7 +160,10 @@ def fine_tune(
     with model.distribute_strategy.scope():
         model.compile(copy_optimizer(optimizer), **objective)
     cover_phases(model, phases)  # refuses phases before there are any logs
-    measured = train if validation_data is None else validation_data
+    measured = validation_data
+    if measured is None:
+        # Now: a pass in the middle of `fit` would change the order of epochs.
+        measured = collect_batches(train)
     predict = make_predict(model)
 
     def count():

@@ -19,7 +19,7 @@ def collect_batches(data, examples: int = _EXAMPLES) -> list:
     """Take the first batches of a data set.
 
     Args:
-        data: A `tf.data.Dataset` or `keras.utils.PyDataset`.
+        data: A `tf.data.Dataset`, `keras.utils.PyDataset` or list of batches.
         examples: When to stop.
 
     Returns:

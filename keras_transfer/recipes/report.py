@@ -33,7 +33,7 @@ class Report:
 
     Attributes:
         measured_on: What the accuracies were measured on: `"validation"` or,
-            for want of it, `"training"` data.
+            for want of it, `"training"` data (its first 512 examples).
         accuracy_before: Accuracy before training, in [0, 1].
         phases: A tuple of `PhaseRecord`.
         classes: For each class a dict with the keys `"class"`, `"precision"`,

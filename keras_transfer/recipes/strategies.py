@@ -194,7 +194,8 @@ def auto(
     steps = None if data is None else count_steps(data)
     if epochs is None:
         epochs = max(30, -(-_LEAST_STEPS // steps)) if steps else 30
-    phases = lp_ft(epochs, learning_rate or USUAL_RATE)
+    usual = USUAL_RATE if learning_rate is None else learning_rate
+    phases = lp_ft(epochs, usual)
     has_data = data is not None and validation_data is not None
     if learning_rate is None and has_data:
         in_phase = steps and steps * phases[1].epochs
@@ -290,8 +291,8 @@ def surgical(
 
     Args:
         data: Training data by which to choose groups when the head has been
-            trained: those with the largest `relative_gradient_norms`. Batches
-            of `(x, y)`; a part of the data will do.
+            trained: those with the largest `relative_gradient_norms`. A data
+            set, or batches of `(x, y)`. The first ones are read.
         epochs: Number of epochs in all, at least 2; the head gets two thirds
             of them. Defaults to 30.
         learning_rate: Highest rate of the second phase, after a warm-up; it
@@ -314,12 +315,16 @@ def surgical(
             "Surgical fine-tuning needs `groups`, or `data` by which to choose "
             "them. Received: groups=None, data=None"
         )
-    choose = functools.partial(_choose_groups, data=data, count=count)
+    train = groups and (*groups, "head")
+    if groups is None:
+        # Now: a pass in the middle of `fit` would change the order of epochs.
+        batches = collect_batches(data)
+        train = functools.partial(_choose_groups, data=batches, count=count)
     second = max(1, epochs // 3)
     return [
         *extraction(epochs - second, head_learning_rate),
         Phase(
-            choose if groups is None else (*groups, "head"),
+            train,
             second,
             learning_rate,
             name="surgical",

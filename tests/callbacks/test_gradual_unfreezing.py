@@ -415,8 +415,16 @@ def test_tensorboard_and_checkpoints_keep_working(tmp_path):
         keras.callbacks.TensorBoard(tmp_path / "logs"),
         keras.callbacks.ModelCheckpoint(tmp_path / "{epoch}.keras"),
     ]
-    fit(compile(network()), callbacks=callbacks)
+    phases = [
+        kt.Phase("head", 3, 0.05),
+        kt.Phase("all", 2, 0.02, schedule="cosine"),
+    ]
+    fit(compile(network()), phases, callbacks)
     assert len(list(tmp_path.glob("*.keras"))) == 5
+    loaded = keras.models.load_model(tmp_path / "4.keras")
+    # The rate of the last of five steps of ten.
+    expected = 0.02 * get_schedule("cosine")(4 / 10)
+    assert float(loaded.optimizer.learning_rate) == pytest.approx(expected)
     assert list(tmp_path.glob("logs/train/events*"))
 
 

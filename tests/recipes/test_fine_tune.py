@@ -305,6 +305,73 @@ def test_a_finished_training_resumed_trains_nothing(tmp_path, capsys):
         np.testing.assert_array_equal(a, b)
 
 
+class Pairs(keras.utils.PyDataset):
+    """Never raises `IndexError`: whoever counts on it goes on for ever."""
+
+    def __len__(self):
+        return 3
+
+    def __getitem__(self, index):
+        x, y = pictures()
+        return x[index % 3 :: 3], y[index % 3 :: 3]
+
+
+def test_surgery_on_a_py_dataset_ends():
+    model = kt.build_classifier(tiny_backbone(), 3)
+    result = kt.fine_tune(
+        model, Pairs(), strategy="surgical", epochs=3, log_dir=False, verbose=0
+    )
+    assert len(result.phases[1].train) == 4
+
+
+def test_a_rate_of_0_is_a_rate():
+    model = kt.build_classifier(tiny_backbone(), 3)
+    result = kt.fine_tune(
+        model, dataset(), epochs=2, learning_rate=0.0, log_dir=False, verbose=0
+    )
+    assert result.phases[1].learning_rate == 0
+
+
+@pytest.mark.parametrize("has_validation", [True, False])
+@pytest.mark.parametrize("strategy", ["auto", "gradual", "surgical"])
+def test_an_interrupted_strategy_ends_the_same(
+    strategy, has_validation, tmp_path
+):
+    """What is looked at when a phase begins moves no later epoch's order."""
+
+    class Stop(keras.callbacks.Callback):
+        def on_epoch_end(self, epoch, logs=None):
+            if epoch == 6:  # well after the second phase began
+                raise KeyboardInterrupt
+
+    def train(folder, callbacks=()):
+        keras.utils.set_random_seed(0)
+        model = kt.build_classifier(tiny_backbone(), 3)
+        return kt.fine_tune(
+            model,
+            pictures(),
+            pictures(seed=1) if has_validation else None,
+            strategy=strategy,
+            epochs=9,
+            optimizer=keras.optimizers.Adam(use_ema=True, ema_momentum=0.5),
+            log_dir=tmp_path / folder,
+            resume=True,
+            callbacks=callbacks,
+            verbose=0,
+        )
+
+    whole = train("whole")
+    with pytest.raises(KeyboardInterrupt):
+        train("cut", [Stop()])
+    for _ in range(2):  # the second time, it has ended
+        resumed = train("cut")
+        assert resumed.history == whole.history
+        for a, b in zip(
+            whole.model.get_weights(), resumed.model.get_weights(), strict=True
+        ):
+            np.testing.assert_array_equal(a, b)
+
+
 def test_balanced_weights_are_told(capsys):
     x, y = pictures(count=40)
     kt.fine_tune(
