@@ -22,11 +22,11 @@ from keras_transfer.freezing.phase import Phase
 from keras_transfer.optimizers.copying import copy_optimizer
 from keras_transfer.recipes.class_weights import balanced_class_weights
 from keras_transfer.recipes.head_and_after import HeadAndAfter
+from keras_transfer.recipes.make_phases import make_phases
 from keras_transfer.recipes.objective import compile_arguments
 from keras_transfer.recipes.phase_recorder import PhaseRecorder
 from keras_transfer.recipes.rate_trials import collect_batches
 from keras_transfer.recipes.report import Report
-from keras_transfer.recipes.strategies import make_phases
 from keras_transfer.recipes.training_data import (
     as_dataset,
     check_fit,

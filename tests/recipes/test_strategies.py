@@ -3,7 +3,7 @@ import numpy as np
 import pytest
 
 import keras_transfer as kt
-from keras_transfer.recipes.strategies import make_phases
+from keras_transfer.recipes.make_phases import make_phases
 from tests import networks
 
 

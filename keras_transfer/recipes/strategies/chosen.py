@@ -1,0 +1,140 @@
+"""Strategies that look at the data before they decide."""
+
+import dataclasses
+import functools
+
+from keras_transfer.freezing.gradient_norms import relative_gradient_norms
+from keras_transfer.freezing.phase import Phase
+from keras_transfer.recipes.rate_trials import (
+    USUAL_RATE,
+    choose_learning_rate,
+    collect_batches,
+)
+from keras_transfer.recipes.strategies.planned import (
+    extraction,
+    lp_ft,
+    need_epochs,
+)
+from keras_transfer.recipes.training_data import count_steps
+
+_LEAST_STEPS = 250
+
+
+def auto(
+    data=None,
+    validation_data=None,
+    epochs: int | None = None,
+    learning_rate: float | None = None,
+) -> list[Phase]:
+    """Train the head, then everything at a rate that short trials choose.
+
+    `lp_ft` for the usual case. How far features must change depends on how
+    far the task is from the old one: a few dozen steps at each of three rates
+    tell, unless one is given. With
+    `fine_tune(strategy="auto")`, the default, the model ends with the weights
+    after fine-tuning only if they are no worse on the validation data than
+    the head alone.
+
+    Args:
+        data: Training data for the trials, a data set. Its first batches are
+            read. Without it, or validation data, the rate is 3e-4.
+        validation_data: Data on which the trials are compared.
+        epochs: Number of epochs in all, at least 2. Defaults to 30, and to
+            what makes 250 steps where 30 epochs do not: from few examples,
+            epochs are short.
+        learning_rate: Highest rate of the second phase.
+
+    Returns:
+        A list of two phases.
+
+    Raises:
+        ValueError: If there are too few epochs for two phases.
+    """
+    steps = None if data is None else count_steps(data)
+    if epochs is None:
+        epochs = max(30, -(-_LEAST_STEPS // steps)) if steps else 30
+    usual = USUAL_RATE if learning_rate is None else learning_rate
+    phases = lp_ft(epochs, usual)
+    has_data = data is not None and validation_data is not None
+    if learning_rate is None and has_data:
+        in_phase = steps and steps * phases[1].epochs
+        choose = functools.partial(
+            choose_learning_rate,
+            batches=collect_batches(data),
+            validation_data=validation_data,
+            # Less than the phase itself, all three together.
+            steps=min(30, max(1, in_phase // 4)) if in_phase else 30,
+        )
+        phases[1] = dataclasses.replace(phases[1], learning_rate=choose)
+    return phases
+
+
+def surgical(
+    data=None,
+    epochs: int = 30,
+    learning_rate: float = 1e-4,
+    *,
+    groups: tuple[str, ...] | None = None,
+    count: int = 3,
+    head_learning_rate: float = 5e-3,
+) -> list[Phase]:
+    """Train the head, then it and the few groups that the task pulls at.
+
+    Where what has changed between the old task and the new sits in one place
+    (another camera: the first layers; other objects: the last), training that
+    place alone keeps all else as it was. For data that differs from that of
+    the source in one known way.
+
+    Lee et al. 2022, "Surgical Fine-Tuning Improves Adaptation to Distribution
+    Shifts", arXiv:2210.11466: on photos with noise and blur (CIFAR-10-C),
+    training the first block alone was 3 % better than training everything.
+
+    Args:
+        data: Training data by which to choose groups when the head has been
+            trained: those with the largest `relative_gradient_norms`. A data
+            set, or batches of `(x, y)`. The first ones are read.
+        epochs: Number of epochs in all, at least 2; the head gets two thirds
+            of them. Defaults to 30.
+        learning_rate: Highest rate of the second phase, after a warm-up; it
+            then falls to 0. Defaults to 1e-4.
+        groups: Names of the groups, if you know better.
+        count: How many groups to choose. Defaults to 3.
+        head_learning_rate: Learning rate of the first phase. Defaults to
+            5e-3.
+
+    Returns:
+        A list of two phases.
+
+    Raises:
+        ValueError: If there are too few epochs for two phases, or neither
+            groups nor data.
+    """
+    need_epochs(epochs, 2)
+    if groups is None and data is None:
+        raise ValueError(
+            "Surgical fine-tuning needs `groups`, or `data` by which to choose "
+            "them. Received: groups=None, data=None"
+        )
+    train = groups and (*groups, "head")
+    if groups is None:
+        # Now: a pass in the middle of `fit` would change the order of epochs.
+        batches = collect_batches(data)
+        train = functools.partial(_choose_groups, data=batches, count=count)
+    second = max(1, epochs // 3)
+    return [
+        *extraction(epochs - second, head_learning_rate),
+        Phase(
+            train,
+            second,
+            learning_rate,
+            name="surgical",
+            schedule="warmup_cosine",
+        ),
+    ]
+
+
+def _choose_groups(model, data, count) -> tuple[str, ...]:
+    norms = relative_gradient_norms(model, data)
+    below = sorted(set(norms) - {"head"}, key=norms.get, reverse=True)
+    chosen = {*below[:count], "head"}
+    return tuple(name for name in norms if name in chosen)
