@@ -6,6 +6,8 @@ import keras
 import numpy as np
 from keras import layers
 
+import keras_transfer as kt
+
 # One member of each family of keras.applications, and the least input side.
 FAMILIES = {
     "ConvNeXtTiny": 32,
@@ -110,6 +112,17 @@ def conv_base(name="base", side=8):
     for letter in "abc":
         x = conv_block(x, 4, f"res_{letter}")
     return keras.Model(inputs, x, name=name)
+
+
+def tiny_backbone(channels=6):
+    """Load a backbone of three convolutions, for pictures 8 pixels wide."""
+    inputs = keras.Input((8, 8, 3))
+    x = layers.Rescaling(1 / 255)(inputs)
+    for number in (1, 2, 3):
+        x = layers.Conv2D(channels, 3, name=f"block{number}_conv")(x)
+        x = layers.BatchNormalization(name=f"block{number}_bn")(x)
+        x = layers.ReLU(name=f"block{number}_relu")(x)
+    return kt.load_backbone(keras.Model(inputs, x, name="tiny"))
 
 
 def mlp():

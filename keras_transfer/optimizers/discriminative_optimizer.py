@@ -1,6 +1,5 @@
 """Discriminative learning rates: smaller steps in the lower layer groups."""
 
-import gc
 import math
 import numbers
 from collections.abc import Mapping
@@ -8,23 +7,7 @@ from collections.abc import Mapping
 import keras
 
 from keras_transfer.backbones.layer_groups import layer_groups
-
-
-class _Delegated:
-    """An attribute or method that is the wrapped optimizer's."""
-
-    def __set_name__(self, owner, name):
-        self.name = name
-
-    def __get__(self, instance, owner=None):
-        if instance is None:
-            return self
-        return getattr(instance.inner_optimizer, self.name)
-
-    def __set__(self, instance, value):
-        # `Optimizer.__init__` sets its defaults before there is one to ask.
-        if hasattr(instance, "inner_optimizer"):
-            setattr(instance.inner_optimizer, self.name, value)
+from keras_transfer.optimizers.wrapping import Delegated, find_model
 
 
 @keras.saving.register_keras_serializable("keras_transfer")
@@ -115,29 +98,29 @@ class DiscriminativeOptimizer(keras.optimizers.Optimizer):
             self._overwrite_with_averages
         )
 
-    learning_rate = _Delegated()
-    iterations = _Delegated()
-    variables = _Delegated()
-    weight_decay = _Delegated()
-    clipnorm = _Delegated()
-    clipvalue = _Delegated()
-    global_clipnorm = _Delegated()
-    use_ema = _Delegated()
-    ema_momentum = _Delegated()
-    ema_overwrite_frequency = _Delegated()
-    loss_scale_factor = _Delegated()
-    gradient_accumulation_steps = _Delegated()
-    scale_loss = _Delegated()
-    finalize_variable_values = _Delegated()
-    exclude_from_weight_decay = _Delegated()
-    set_weights = _Delegated()
+    learning_rate = Delegated()
+    iterations = Delegated()
+    variables = Delegated()
+    weight_decay = Delegated()
+    clipnorm = Delegated()
+    clipvalue = Delegated()
+    global_clipnorm = Delegated()
+    use_ema = Delegated()
+    ema_momentum = Delegated()
+    ema_overwrite_frequency = Delegated()
+    loss_scale_factor = Delegated()
+    gradient_accumulation_steps = Delegated()
+    scale_loss = Delegated()
+    finalize_variable_values = Delegated()
+    exclude_from_weight_decay = Delegated()
+    set_weights = Delegated()
     # What callbacks of Keras read, `SwapEMAWeights` most of all.
-    _iterations = _Delegated()
-    _learning_rate = _Delegated()
-    _trainable_variables = _Delegated()
-    _trainable_variables_indices = _Delegated()
-    _model_variables_moving_average = _Delegated()
-    _distribution_strategy = _Delegated()
+    _iterations = Delegated()
+    _learning_rate = Delegated()
+    _trainable_variables = Delegated()
+    _trainable_variables_indices = Delegated()
+    _model_variables_moving_average = Delegated()
+    _distribution_strategy = Delegated()
 
     def build(self, variables: list) -> None:
         """Find the model's groups, and build the wrapped optimizer.
@@ -145,7 +128,7 @@ class DiscriminativeOptimizer(keras.optimizers.Optimizer):
         Args:
             variables: The variables to train.
         """
-        groups = layer_groups(self._find_model(variables))
+        groups = layer_groups(find_model(self, variables))
         names = [group.name for group in groups]
         given = self.multipliers or {}
         unknown = [name for name in given if name not in names]
@@ -233,38 +216,6 @@ class DiscriminativeOptimizer(keras.optimizers.Optimizer):
             config["optimizer"], custom_objects=custom_objects
         )
         return cls(**{**config, "optimizer": optimizer})
-
-    def _find_model(self, variables) -> keras.Model:
-        """Find the model that is compiled with this optimizer.
-
-        Keras does not tell an optimizer whose it is.
-        """
-        keys = set(map(self._var_key, variables))
-        models = [
-            thing
-            for thing in gc.get_objects()
-            # `isinstance` would ask the thing, and some load modules then.
-            if issubclass(type(thing), keras.Model) and self._trains(thing)
-        ]
-
-        def held(model):
-            return len(keys.intersection(map(self._var_key, model.weights)))
-
-        # It may have trained other models before.
-        model = max(models, key=held, default=None)
-        if model is None or (keys and not held(model)):
-            raise ValueError(
-                "The optimizer reads its layer groups from the model that it "
-                "trains, and there is none: `compile` the model with it first. "
-                f"Received: variables={[v.name for v in variables]}"
-            )
-        return model
-
-    def _trains(self, model) -> bool:
-        optimizer = vars(model).get("optimizer")
-        while optimizer is not None and optimizer is not self:
-            optimizer = getattr(optimizer, "inner_optimizer", None)
-        return optimizer is self
 
     def _multiplier(self, variable) -> float:
         return self._multiplier_by_key.get(self._var_key(variable), 1.0)

@@ -8,6 +8,7 @@ import numpy as np
 
 import keras_transfer as kt
 from keras_transfer.callbacks import state_file
+from tests.networks import tiny_backbone
 
 PHASES = [
     kt.Phase("head", 2, 0.05),
@@ -48,15 +49,8 @@ class Fate(keras.callbacks.Callback):
 
 
 def build():
-    inputs = keras.Input((8, 8, 3))
-    x = keras.layers.Rescaling(1 / 255)(inputs)
-    for number in (1, 2, 3):
-        x = keras.layers.Conv2D(4, 3, name=f"block{number}_conv")(x)
-        x = keras.layers.BatchNormalization(name=f"block{number}_bn")(x)
-        x = keras.layers.ReLU(name=f"block{number}_relu")(x)
-    backbone = kt.load_backbone(keras.Model(inputs, x, name="tiny"))
     return kt.build_classifier(
-        backbone,
+        tiny_backbone(4),
         ["a", "b", "c"],
         dropout=0.3,
         augmentation=keras.layers.RandomFlip(),

@@ -7,6 +7,7 @@ import tensorflow as tf
 from sklearn.linear_model import LogisticRegression
 
 import keras_transfer as kt
+from tests.networks import tiny_backbone
 
 CLIPART = pathlib.Path(__file__).parents[2] / "examples/data/clipart14"
 
@@ -14,16 +15,6 @@ CLIPART = pathlib.Path(__file__).parents[2] / "examples/data/clipart14"
 @pytest.fixture(autouse=True)
 def _in_a_folder_of_its_own(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
-
-
-def tiny_backbone():
-    inputs = keras.Input((8, 8, 3))
-    x = keras.layers.Rescaling(1 / 255)(inputs)
-    for number in (1, 2, 3):
-        x = keras.layers.Conv2D(6, 3, name=f"block{number}_conv")(x)
-        x = keras.layers.BatchNormalization(name=f"block{number}_bn")(x)
-        x = keras.layers.ReLU(name=f"block{number}_relu")(x)
-    return kt.load_backbone(keras.Model(inputs, x, name="tiny"))
 
 
 def pictures(count=48, classes=3, seed=0):
