@@ -75,8 +75,8 @@ def fine_tune(
 
     Phases run one after another with one count of epochs, one history and one
     TensorBoard run. The model ends with the weights that were best on the
-    validation data: of all epochs, or with `"auto"`, those at the end unless
-    the head alone was better.
+    validation data: of all epochs, or with `"auto"`, of three: those after
+    the head alone, those at the end, and the mean of the two.
 
     It composes parts that work alone as well: `GradualUnfreezing`,
     `TransferBoard`, `BestWeights` and `PhaseBackup`, in one `model.fit`.
@@ -96,7 +96,8 @@ def fine_tune(
             call for and accuracy as metric; compiled, it keeps its own.
         train: Batches of `(x, y)` or `(x, y, sample_weight)`: a
             `tf.data.Dataset` or `keras.utils.PyDataset`; or a tuple of
-            arrays, which are shuffled and put into batches of 32.
+            arrays, which are shuffled and put into batches of 32, or of as
+            few as 8 where an epoch would have less than 16 steps.
         validation_data: The same, never shuffled. Optional, but without it
             there is no telling what was best: the last weights stay.
         strategy: The name of one of `kt.strategies`, or a list of `Phase`.

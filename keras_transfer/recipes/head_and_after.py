@@ -16,12 +16,11 @@ _CHOICES = {
 class HeadAndAfter(Companion, keras.callbacks.Callback):
     """End with the weights that validation data is best with, of three.
 
-    Those at the end, unless they give fewer right answers than those after
-    the first phase of a `GradualUnfreezing`; then the mean of the two, which
-    is often a good compromise (Wortsman et al. 2022, "Robust fine-tuning of
-    zero-shot models", arXiv:2109.01903), unless that gives fewer, too.
-    Choosing among three keeps luck out of it: the best of all epochs on
-    little data is the luckiest.
+    Those after the first phase of a `GradualUnfreezing`, those at the end,
+    and the mean of the two, which is often better than either (Wortsman et
+    al. 2022, "Robust fine-tuning of zero-shot models", arXiv:2109.01903) and
+    is taken where it is as good. Choosing among three keeps luck out of it:
+    the best of all epochs on little data is the luckiest.
 
     Args:
         measure: Returns the accuracy of the model as it is, on validation
@@ -49,14 +48,14 @@ class HeadAndAfter(Companion, keras.callbacks.Callback):
             return
         end = self.model.get_weights()
         mean = [a + (b - a) / 2 for a, b in zip(self._head, end, strict=True)]
-        self.model.set_weights(self._head)
-        least = self._measure()
-        for self.choice, weights in (("end", end), ("mean", mean)):
+        # The first of equals wins.
+        candidates = {"mean": mean, "end": end, "head": self._head}
+        scores = {}
+        for choice, weights in candidates.items():
             self.model.set_weights(weights)
-            if self._measure() >= least:
-                return
-        self.choice = "head"
-        self.model.set_weights(self._head)
+            scores[choice] = self._measure()
+        self.choice = max(scores, key=scores.get)
+        self.model.set_weights(candidates[self.choice])
 
     def describe(self) -> str:
         """Say which weights the model has."""

@@ -4,7 +4,9 @@ import keras
 import numpy as np
 import tensorflow as tf
 
-BATCH_SIZE = 32
+_BATCH_SIZE = 32
+_LEAST_BATCH_SIZE = 8
+_LEAST_STEPS = 16  # of an epoch, as far as batches may shrink
 
 
 def as_dataset(data, *, shuffle: bool, seed: int | None, name: str):
@@ -13,7 +15,8 @@ def as_dataset(data, *, shuffle: bool, seed: int | None, name: str):
     Args:
         data: A batched `tf.data.Dataset` or a `keras.utils.PyDataset` of
             `(x, y)` or `(x, y, sample_weight)`, or such a tuple of arrays.
-        shuffle: Whether arrays are shuffled anew each epoch.
+        shuffle: Whether arrays are shuffled anew each epoch, and their
+            batches are those of `choose_batch_size` rather than of 32.
         seed: Seed of the shuffling.
         name: Name of the argument, for messages.
 
@@ -28,10 +31,12 @@ def as_dataset(data, *, shuffle: bool, seed: int | None, name: str):
         return data
     if isinstance(data, tuple) and len(data) in (2, 3):
         count = len(data[1])
+        batch_size = _BATCH_SIZE
         data = tf.data.Dataset.from_tensor_slices(data)
         if shuffle:
+            batch_size = choose_batch_size(count)
             data = data.shuffle(count, seed=seed)
-        return data.batch(BATCH_SIZE).prefetch(2)
+        return data.batch(batch_size).prefetch(2)
     if not isinstance(data, tf.data.Dataset):
         raise ValueError(
             f"`{name}` must be a tf.data.Dataset or keras.utils.PyDataset of "
@@ -50,6 +55,18 @@ def as_dataset(data, *, shuffle: bool, seed: int | None, name: str):
             f"`{name}.take(steps)`. Received: {name}={data}"
         )
     return data
+
+
+def choose_batch_size(count: int) -> int:
+    """Choose a batch size at which epochs of few examples have enough steps.
+
+    Args:
+        count: Number of examples.
+
+    Returns:
+        32, or from 512 examples down a sixteenth of them, but 8 at least.
+    """
+    return min(_BATCH_SIZE, max(_LEAST_BATCH_SIZE, count // _LEAST_STEPS))
 
 
 def count_steps(data) -> int | None:

@@ -7,6 +7,7 @@ from keras_transfer.board.answers import iterate_batches
 from keras_transfer.recipes.training_data import (
     as_dataset,
     check_fit,
+    choose_batch_size,
     label_spec,
 )
 
@@ -24,11 +25,21 @@ class Pairs(keras.utils.PyDataset):
 def test_arrays_become_batches_in_a_new_order_each_epoch():
     data = as_dataset((X, Y), shuffle=True, seed=1, name="train")
     first, second = ([y.numpy() for _, y in data] for _ in range(2))
-    assert [len(y) for y in first] == [32, 32, 6]
+    assert [len(y) for y in first] == [8] * 8 + [6]
     assert sorted(np.concatenate(first)) == Y.tolist()
     assert not np.array_equal(first[0], second[0])
     ordered = as_dataset((X, Y), shuffle=False, seed=None, name="x")
-    assert np.concatenate([y for _, y in ordered]).tolist() == Y.tolist()
+    batches = [y.numpy() for _, y in ordered]
+    assert [len(y) for y in batches] == [32, 32, 6]
+    assert np.concatenate(batches).tolist() == Y.tolist()
+
+
+@pytest.mark.parametrize(
+    ("count", "size"),
+    [(1, 8), (70, 8), (143, 8), (144, 9), (400, 25), (512, 32), (9999, 32)],
+)
+def test_few_examples_come_in_smaller_batches(count, size):
+    assert choose_batch_size(count) == size
 
 
 def test_sample_weights_come_along():

@@ -32,8 +32,8 @@ def auto(
     far the task is from the old one: a few dozen steps at each of three rates
     tell, unless one is given. With
     `fine_tune(strategy="auto")`, the default, the model ends with the weights
-    after fine-tuning only if they are no worse on the validation data than
-    the head alone.
+    that are best on the validation data of three: the head alone, everything,
+    and the mean of the two. It is never worse there than the head alone.
 
     Args:
         data: Training data for the trials, a data set. Its first batches are
