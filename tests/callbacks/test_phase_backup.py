@@ -2,6 +2,7 @@
 
 import multiprocessing
 import pathlib
+import random
 import shutil
 import signal
 
@@ -31,11 +32,11 @@ def run(kind, folder, moments=NEVER):
 
 
 def write_images(folder, count=36):
-    random = np.random.default_rng(0)
+    generator = np.random.default_rng(0)
     for n in range(count):
         place = folder / "images" / "abc"[n % 3]
         place.mkdir(parents=True, exist_ok=True)
-        pixels = random.uniform(0, 255, (8, 8, 3)).astype("uint8")
+        pixels = generator.uniform(0, 255, (8, 8, 3)).astype("uint8")
         Image.fromarray(pixels).save(place / f"{n}.png")
 
 
@@ -46,10 +47,10 @@ def test_killed_at_random_moments_it_ends_with_the_same_bits(kind, tmp_path):
         write_images(folder)
     assert run(kind, whole) == 0
     expected = np.load(whole / "end.npz")
-    random = np.random.default_rng({"arrays": 5, "folder": 6}[kind])
+    generator = np.random.default_rng({"arrays": 5, "folder": 6}[kind])
     kills = 0
     while kills < 10:
-        code = run(kind, killed, int(random.integers(1, 60)))
+        code = run(kind, killed, int(generator.integers(1, 60)))
         if code == 0:
             check_same(expected, np.load(killed / "end.npz"))
             shutil.rmtree(killed)
@@ -81,7 +82,14 @@ class Stop(keras.callbacks.Callback):
 
 
 def fit(
-    folder, x=None, y=None, *, batches=0, phases=interrupted.PHASES, **more
+    folder,
+    x=None,
+    y=None,
+    *,
+    batches=0,
+    phases=interrupted.PHASES,
+    also=(),
+    **more,
 ):
     """Train, or start to; return model and history."""
     keras.utils.set_random_seed(0)
@@ -90,7 +98,7 @@ def fit(
         (x, y), more = data(), {"batch_size": 8, **more}
     settings = {"epochs": 9, "verbose": 0, "validation_data": data(), **more}
     callbacks = [kt.GradualUnfreezing(phases), kt.PhaseBackup(folder)]
-    callbacks.append(Stop(batches))
+    callbacks += [*also, Stop(batches)]
     try:
         return model, model.fit(x, y, callbacks=callbacks, **settings)
     except KeyboardInterrupt:
@@ -139,6 +147,28 @@ def test_data_goes_on_in_the_order_it_had(kind, batches, tmp_path):
         expected.optimizer.variables, model.optimizer.variables, strict=True
     ):
         np.testing.assert_array_equal(a.numpy(), b.numpy())
+
+
+class Draw(keras.callbacks.Callback):
+    """Draws random numbers in each step."""
+
+    def __init__(self):
+        super().__init__()
+        self.drawn = []
+
+    def on_train_batch_end(self, batch, logs=None):
+        numbers = random.random(), np.random.rand(), keras.random.uniform(())
+        self.drawn.append([float(number) for number in numbers])
+
+
+def test_random_numbers_go_on_where_they_were(tmp_path):
+    whole, before, after = Draw(), Draw(), Draw()
+    fit(tmp_path / "whole", also=[whole])
+    fit(tmp_path / "cut", also=[before], batches=23)
+    fit(tmp_path / "cut", also=[after])
+    steps_of_whole_epochs = 20  # 4 epochs of 5; the fifth is trained again
+    assert before.drawn == whole.drawn[:23]
+    assert after.drawn == whole.drawn[steps_of_whole_epochs:]
 
 
 def test_order_that_code_decides_is_told_once(tmp_path):
