@@ -475,6 +475,18 @@ def test_the_optimizer_goes_on_in_the_next_fit():
     assert int(model.optimizer.iterations) == 50
 
 
+def test_a_schedule_ends_with_its_training():
+    model = compile(network())
+    fit(model, [kt.Phase("all", 2, 0.01, schedule="one_cycle")])
+    before = model.get_weights()
+    model.optimizer.learning_rate = 0.0
+    # Batches of the same shape: the step is not traced again.
+    model.fit(*data(), batch_size=8, verbose=0)
+    kernels = [n for n, v in enumerate(model.weights) if v.name == "kernel"]
+    for n in kernels:
+        np.testing.assert_array_equal(before[n], model.get_weights()[n])
+
+
 @pytest.mark.parametrize(
     ("phases", "message"),
     [

@@ -187,6 +187,20 @@ def test_another_random_state_is_told(tmp_path, monkeypatch):
         fit(tmp_path)
 
 
+def test_a_plateau_is_counted_over_the_interruption(tmp_path):
+    # Nothing is ever an improvement by 9: the first epoch stays the best.
+    phases = [
+        kt.Phase("head", 6, 0.05, patience=3, min_delta=9.0),
+        kt.Phase("all", 1, 0.0),
+    ]
+    whole, history = fit(tmp_path / "whole", phases=phases)
+    fit(tmp_path / "cut", phases=phases, batches=12)
+    model, resumed = fit(tmp_path / "cut", phases=phases)
+    assert resumed.epoch == history.epoch == [0, 1, 2, 3, 4]
+    for a, b in zip(whole.get_weights(), model.get_weights(), strict=True):
+        np.testing.assert_array_equal(a, b)
+
+
 def test_what_has_ended_is_not_trained_again(tmp_path, capsys):
     trained, history = fit(tmp_path)
     model, again = fit(tmp_path, verbose=2)
@@ -200,9 +214,12 @@ def test_what_has_ended_is_not_trained_again(tmp_path, capsys):
 
 def test_the_next_fit_starts_from_its_own_first_epoch(tmp_path):
     fit(tmp_path, batches=23)
-    model, _ = fit(tmp_path)
-    history = model.fit(*data(), epochs=2, verbose=0)
-    assert history.epoch == [0, 1]
+    interrupted_again, _ = fit(tmp_path, batches=3)
+    ended, _ = fit(tmp_path)
+    found_ended, _ = fit(tmp_path)
+    for model in (interrupted_again, ended, found_ended):
+        history = model.fit(*data(), epochs=2, verbose=0)
+        assert history.epoch == [0, 1]
 
 
 def test_it_says_where_it_goes_on(tmp_path, capsys):

@@ -276,6 +276,8 @@ def test_a_finished_training_resumed_trains_nothing(tmp_path, capsys):
             pictures(),
             pictures(seed=1),
             epochs=4,
+            # At its end, `fit` puts averages in the place of weights.
+            optimizer=keras.optimizers.Adam(use_ema=True, ema_momentum=0.9),
             log_dir=tmp_path / "run",
             resume=True,
             seed=0,
