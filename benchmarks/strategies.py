@@ -14,14 +14,14 @@ Baselines: a logistic regression on the frozen features, its C chosen on the
 validation data; and the recipe of Keras's transfer-learning guide, in plain
 Keras: 20 epochs for the head, then 10 for everything. Once with the batches
 of 32 that `fit` makes, and once with the smaller ones of `fine_tune`.
-Results are added to `--results`, and what is there is not run again.
+Results are added to `--results`, and what is there is not run again; ours are
+in `benchmarks/results/strategies.jsonl`.
 """
 
 import argparse
 import json
 import os
 import pathlib
-import time
 
 import keras
 import numpy as np
@@ -59,11 +59,8 @@ def main():
                 for method in arguments.methods:
                     key = (task, size, seed, method)
                     if key not in done:
-                        start = time.perf_counter()
-                        found = run(method, data, seed)
-                        row = [*key, found, time.perf_counter() - start]
-                        add_result(arguments.results, row)
-                        done[key] = found
+                        done[key] = run(method, data, seed)
+                        add_result(arguments.results, [*key, done[key]])
     print(table(done))
 
 
@@ -218,7 +215,10 @@ def add_result(path, row):
 
 
 def table(done):
-    """Format mean and standard deviation over seeds, in per cent."""
+    """Format mean and standard deviation over seeds, in per cent.
+
+    Where something is yet to be run there is a dash.
+    """
     columns = {}
     for (task, size, _, method), found in done.items():
         for n, accuracy in enumerate(found):
@@ -227,14 +227,15 @@ def table(done):
     methods = [m for m in METHODS if any(m in c for c in columns.values())]
     lines = [["", *columns, "mean"]]
     for method in methods:
-        cells = [np.array(c.get(method, [np.nan])) for c in columns.values()]
-        lines.append(
-            [
-                method,
-                *(f"{100 * c.mean():.1f} ± {100 * c.std():.1f}" for c in cells),
-                f"{100 * np.mean([c.mean() for c in cells]):.1f}",
-            ]
-        )
+        cells = [np.array(c.get(method, [])) for c in columns.values()]
+        texts = [
+            f"{100 * c.mean():.1f} ± {100 * c.std():.1f}" if c.size else "–"
+            for c in cells
+        ]
+        mean = "–"
+        if all(c.size for c in cells):
+            mean = f"{100 * np.mean([c.mean() for c in cells]):.1f}"
+        lines.append([method, *texts, mean])
     lines.insert(1, ["---"] * len(lines[0]))
     return "\n".join(f"| {' | '.join(line)} |" for line in lines)
 
