@@ -277,8 +277,10 @@ def _describe_optimizer(optimizer) -> str:
 
 
 def _plain(history: dict) -> dict:
+    # Some metrics give a value for each class.
     return {
-        name: [float(v) for v in values] for name, values in history.items()
+        name: [np.asarray(v).tolist() for v in values]
+        for name, values in history.items()
     }
 
 

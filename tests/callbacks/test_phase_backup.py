@@ -222,6 +222,29 @@ def test_the_next_fit_starts_from_its_own_first_epoch(tmp_path):
         assert history.epoch == [0, 1]
 
 
+def test_metrics_may_give_a_value_for_each_class(tmp_path):
+    def train(epochs):
+        model = network()
+        model.compile(
+            "adam",
+            "categorical_crossentropy",
+            metrics=[keras.metrics.F1Score()],
+        )
+        x, y = data()
+        return model.fit(
+            x,
+            keras.utils.to_categorical(y, 3),
+            epochs=epochs,
+            verbose=0,
+            callbacks=[kt.PhaseBackup(tmp_path)],
+        )
+
+    first = train(2).history["f1_score"]
+    again = train(3).history["f1_score"]
+    np.testing.assert_array_equal(again[:2], first)
+    assert np.shape(again) == (3, 3)
+
+
 def test_it_says_where_it_goes_on(tmp_path, capsys):
     fit(tmp_path, batches=12)
     capsys.readouterr()
