@@ -61,15 +61,7 @@ def read_arguments():
     parser.add_argument(
         "--strategy",
         default="auto",
-        choices=[
-            "auto",
-            "extraction",
-            "fine_tuning",
-            "gradual",
-            "lp_ft",
-            "scratch",
-            "surgical",
-        ],
+        choices=kt.strategies.__all__,
     )
     parser.add_argument(
         "--epochs", type=int, help="in all (default: the strategy's)"

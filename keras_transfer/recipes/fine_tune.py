@@ -93,7 +93,8 @@ def fine_tune(
 
     Args:
         model: A classifier. Uncompiled, it gets the loss that its outputs
-            call for and accuracy as metric; compiled, it keeps its own.
+            call for and accuracy as metric; compiled, it keeps its loss and
+            metrics.
         train: Batches of `(x, y)` or `(x, y, sample_weight)`: a
             `tf.data.Dataset` or `keras.utils.PyDataset`; or a tuple of
             arrays, which are shuffled and put into batches of 32, or of as
@@ -106,7 +107,8 @@ def fine_tune(
         epochs: Number of epochs in all. Defaults to the strategy's.
         learning_rate: The strategy's `learning_rate`, that of its last phase.
         optimizer: An optimizer or its name. A copy is used, with the rates of
-            the phases, and starts anew with each. Defaults to Adam.
+            the phases, and starts anew with each. Defaults to Adam, whatever
+            the model is compiled with: the strategies' rates are for it.
         log_dir: Folder for TensorBoard. Defaults to
             `logs/<date-time>-<model>-<strategy>`; `False` for no logs.
         class_weight: As in `fit`; or `"balanced"`, to weight classes by their

@@ -34,6 +34,14 @@ def test_fine_tuning_takes_groups_and_rates():
     assert rest.train == "top:2"
 
 
+@pytest.mark.parametrize("name", kt.strategies.__all__)
+def test_epochs_and_rate_come_first(name):
+    needed = {"groups": ["stem"]} if name == "surgical" else {}
+    phases = getattr(kt.strategies, name)(7, 0.25, **needed)
+    assert sum(phase.epochs for phase in phases) == 7
+    assert phases[-1].learning_rate == 0.25
+
+
 @pytest.mark.parametrize(
     "name", ["fine_tuning", "lp_ft", "gradual", "surgical"]
 )
@@ -44,7 +52,7 @@ def test_two_phases_need_two_epochs(name):
 
 def test_gradual_goes_down_block_by_block():
     model = networks.cnn()  # stem, three blocks, head
-    phases = kt.strategies.gradual(model, epochs=12)
+    phases = kt.strategies.gradual(12, model=model)
     trained = [phase.train for phase in phases]
     assert trained == ["head", "top:1", "top:2", "top:3", "all"]
     assert [phase.epochs for phase in phases] == [4, 2, 2, 2, 2]
@@ -53,7 +61,7 @@ def test_gradual_goes_down_block_by_block():
 @pytest.mark.parametrize("epochs", [2, 3, 4, 5, 7, 30])
 def test_gradual_keeps_to_its_epochs(epochs):
     for model in (None, networks.cnn()):
-        phases = kt.strategies.gradual(model, epochs=epochs)
+        phases = kt.strategies.gradual(epochs, model=model)
         assert sum(phase.epochs for phase in phases) == epochs
         assert phases[0].train == "head" and phases[-1].train == "all"
         trained = [phase.train for phase in phases]
@@ -81,7 +89,7 @@ def test_surgery_finds_the_group_that_was_hurt():
     model.fit(x, y, epochs=30, verbose=0)
     stem = layers[0].kernel
     stem.assign(0.1 * stem)  # a new camera, darker than the old
-    _, rest = kt.strategies.surgical([(x, y)], epochs=3, count=1)
+    _, rest = kt.strategies.surgical(3, data=[(x, y)], count=1)
     assert callable(rest.train)
     assert rest.train(model) == ("stem", "head")
 
@@ -102,7 +110,7 @@ def test_names_stand_for_strategies():
     assert make_phases("fine_tuning") == kt.strategies.fine_tuning()
     assert make_phases("lp_ft", 9, 1e-4) == kt.strategies.lp_ft(9, 1e-4)
     assert make_phases("gradual", model=model, data=None) == (
-        kt.strategies.gradual(model)
+        kt.strategies.gradual(model=model)
     )
     head, rest = make_phases("surgical", model=model, data=[])
     assert callable(rest.train) and head.train == "head"

@@ -21,10 +21,11 @@ _LEAST_STEPS = 250
 
 
 def auto(
-    data=None,
-    validation_data=None,
     epochs: int | None = None,
     learning_rate: float | None = None,
+    *,
+    data=None,
+    validation_data=None,
 ) -> list[Phase]:
     """Train the head, then everything at a rate that short trials choose.
 
@@ -36,13 +37,13 @@ def auto(
     and the mean of the two. It is never worse there than the head alone.
 
     Args:
-        data: Training data for the trials, a data set. Its first batches are
-            read. Without it, or validation data, the rate is 3e-4.
-        validation_data: Data on which the trials are compared.
         epochs: Number of epochs in all, at least 2. Defaults to 30, and to
             what makes 250 steps where 30 epochs do not: from few examples,
             epochs are short.
         learning_rate: Highest rate of the second phase.
+        data: Training data for the trials, a data set. Its first batches are
+            read. Without it, or validation data, the rate is 3e-4.
+        validation_data: Data on which the trials are compared.
 
     Returns:
         A list of two phases.
@@ -70,10 +71,10 @@ def auto(
 
 
 def surgical(
-    data=None,
     epochs: int = 30,
     learning_rate: float = 1e-4,
     *,
+    data=None,
     groups: tuple[str, ...] | None = None,
     count: int = 3,
     head_learning_rate: float = 5e-3,
@@ -90,13 +91,13 @@ def surgical(
     training the first block alone was 3 % better than training everything.
 
     Args:
-        data: Training data by which to choose groups when the head has been
-            trained: those with the largest `relative_gradient_norms`. A data
-            set, or batches of `(x, y)`. The first ones are read.
         epochs: Number of epochs in all, at least 2; the head gets two thirds
             of them. Defaults to 30.
         learning_rate: Highest rate of the second phase, after a warm-up; it
             then falls to 0. Defaults to 1e-4.
+        data: Training data by which to choose groups when the head has been
+            trained: those with the largest `relative_gradient_norms`. A data
+            set, or batches of `(x, y)`. The first ones are read.
         groups: Names of the groups, if you know better.
         count: How many groups to choose. Defaults to 3.
         head_learning_rate: Learning rate of the first phase. Defaults to

@@ -150,10 +150,10 @@ def lp_ft(
 
 
 def gradual(
-    model: keras.Model | None = None,
     epochs: int = 30,
     learning_rate: float = 1e-4,
     *,
+    model: keras.Model | None = None,
     head_learning_rate: float = 5e-3,
 ) -> list[Phase]:
     """Train the head, then one block more at a time, from the top down.
@@ -166,17 +166,18 @@ def gradual(
     Classification", arXiv:1801.06146, section 3.3. On three data sets it
     had errors of 6.4, 6.9 and 5.8 % (everything at once: 6.9, 6.9 and 5.8 %),
     and of 5.0, 5.7 and 5.4 % with their schedule and a lower rate for each
-    deeper block (table 7). For the latter, compile with
-    `kt.DiscriminativeOptimizer("adam", decay=1 / 2.6)`.
+    deeper block (table 7). For the latter, pass
+    `optimizer=kt.DiscriminativeOptimizer("adam", decay=1 / 2.6)` to
+    `fine_tune`, or compile with it for a `fit` of your own.
 
     Args:
-        model: The model whose blocks are unfrozen, down to the stem. Without
-            it, three blocks are unfrozen one by one, and then all others.
         epochs: Number of epochs in all, at least 2. A third goes to the head,
             and what the blocks do not need to the last phase; where there are
             fewer epochs than blocks, several are unfrozen at a time.
             Defaults to 30.
         learning_rate: Learning rate below the head. Defaults to 1e-4.
+        model: The model whose blocks are unfrozen, down to the stem. Without
+            it, three blocks are unfrozen one by one, and then all others.
         head_learning_rate: Learning rate of the first phase. Defaults to
             5e-3.
 
