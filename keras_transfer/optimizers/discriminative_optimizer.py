@@ -7,11 +7,11 @@ from collections.abc import Mapping
 import keras
 
 from keras_transfer.backbones.layer_groups import layer_groups
-from keras_transfer.optimizers.wrapping import Delegated, find_model
+from keras_transfer.optimizers.wrapping import WrappingOptimizer, find_model
 
 
 @keras.saving.register_keras_serializable("keras_transfer")
-class DiscriminativeOptimizer(keras.optimizers.Optimizer):
+class DiscriminativeOptimizer(WrappingOptimizer):
     """Train each layer group of a model at a learning rate of its own.
 
     The lower a layer, the more general what it has learned from the source
@@ -79,9 +79,7 @@ class DiscriminativeOptimizer(keras.optimizers.Optimizer):
     ):
         _check_numbers(decay, multipliers)
         optimizer = _check_optimizer(keras.optimizers.get(optimizer))
-        # A function: for a number Keras would create a variable.
-        super().__init__(lambda: optimizer.learning_rate, name=name)
-        self.inner_optimizer = optimizer
+        super().__init__(optimizer, name=name)
         self.decay = None if decay is None else float(decay)
         self.multipliers = None
         if multipliers is not None:
@@ -97,30 +95,6 @@ class DiscriminativeOptimizer(keras.optimizers.Optimizer):
         optimizer._overwrite_model_variables_with_average_value = (
             self._overwrite_with_averages
         )
-
-    learning_rate = Delegated()
-    iterations = Delegated()
-    variables = Delegated()
-    weight_decay = Delegated()
-    clipnorm = Delegated()
-    clipvalue = Delegated()
-    global_clipnorm = Delegated()
-    use_ema = Delegated()
-    ema_momentum = Delegated()
-    ema_overwrite_frequency = Delegated()
-    loss_scale_factor = Delegated()
-    gradient_accumulation_steps = Delegated()
-    scale_loss = Delegated()
-    finalize_variable_values = Delegated()
-    exclude_from_weight_decay = Delegated()
-    set_weights = Delegated()
-    # What callbacks of Keras read, `SwapEMAWeights` most of all.
-    _iterations = Delegated()
-    _learning_rate = Delegated()
-    _trainable_variables = Delegated()
-    _trainable_variables_indices = Delegated()
-    _model_variables_moving_average = Delegated()
-    _distribution_strategy = Delegated()
 
     def build(self, variables: list) -> None:
         """Find the model's groups, and build the wrapped optimizer.
@@ -192,13 +166,6 @@ class DiscriminativeOptimizer(keras.optimizers.Optimizer):
         elif grads:
             self._average_frozen()
             self._iterations.assign_add(1)
-
-    def save_own_variables(self, store):
-        # Keras goes on to the wrapped optimizer, which saves its own.
-        pass
-
-    def load_own_variables(self, store):
-        pass
 
     def get_config(self):
         return {

@@ -8,7 +8,7 @@ import keras
 from keras_transfer.freezing.optimizer_variables import optimizer_chain
 
 
-class Delegated:
+class _Delegated:
     """An attribute or method that is the wrapped optimizer's."""
 
     def __set_name__(self, owner, name):
@@ -23,6 +23,59 @@ class Delegated:
         # `Optimizer.__init__` sets its defaults before there is one to ask.
         if hasattr(instance, "inner_optimizer"):
             setattr(instance.inner_optimizer, self.name, value)
+
+
+class WrappingOptimizer(keras.optimizers.Optimizer):
+    """Stands in for an optimizer, which holds all state.
+
+    What Keras, its callbacks and users read or set on it is the wrapped
+    optimizer's.
+
+    Args:
+        optimizer: The optimizer to wrap.
+        name: Name of this one. Defaults to an automatic one.
+
+    Attributes:
+        inner_optimizer: The wrapped optimizer.
+    """
+
+    def __init__(
+        self, optimizer: keras.optimizers.Optimizer, name: str | None = None
+    ):
+        # A function: for a number Keras would create a variable.
+        super().__init__(lambda: optimizer.learning_rate, name=name)
+        self.inner_optimizer = optimizer
+
+    learning_rate = _Delegated()
+    iterations = _Delegated()
+    variables = _Delegated()
+    weight_decay = _Delegated()
+    clipnorm = _Delegated()
+    clipvalue = _Delegated()
+    global_clipnorm = _Delegated()
+    use_ema = _Delegated()
+    ema_momentum = _Delegated()
+    ema_overwrite_frequency = _Delegated()
+    loss_scale_factor = _Delegated()
+    gradient_accumulation_steps = _Delegated()
+    scale_loss = _Delegated()
+    finalize_variable_values = _Delegated()
+    exclude_from_weight_decay = _Delegated()
+    set_weights = _Delegated()
+    # What callbacks of Keras read, `SwapEMAWeights` most of all.
+    _iterations = _Delegated()
+    _learning_rate = _Delegated()
+    _trainable_variables = _Delegated()
+    _trainable_variables_indices = _Delegated()
+    _model_variables_moving_average = _Delegated()
+    _distribution_strategy = _Delegated()
+
+    def save_own_variables(self, store):
+        # Keras goes on to the wrapped optimizer, which saves its own.
+        pass
+
+    def load_own_variables(self, store):
+        pass
 
 
 def find_model(
