@@ -42,9 +42,11 @@ class GradualUnfreezing(Companion, keras.callbacks.Callback):
     trains now, unless `fit` is silent.
 
     A phase ends after its `epochs`, or where it has a `patience`, when
-    nothing improves any more, with its best weights put back. With the last
-    phase, training ends. Phases are counted from epoch 0, as in
-    `LearningRateScheduler`: `initial_epoch` starts where it lies.
+    nothing improves any more, with its best weights put back before the next
+    one begins, or training ends, which it does with the last phase. The
+    optimizer is left with the learning rate of the last phase. Phases are
+    counted from epoch 0, as in `LearningRateScheduler`: `initial_epoch`
+    starts where it lies.
 
     Adam's bias correction belongs to all variables together. Groups that
     join late make steps of up to five times the learning rate at first: give
@@ -121,6 +123,7 @@ class GradualUnfreezing(Companion, keras.callbacks.Callback):
             self._find_phase(epoch)
             self._begin_phase()
         elif self._is_over:
+            self._plateau.put_back_best_weights()
             self.phase_number += 1
             self.epochs_in_phase = 0
             self._begin_phase()
@@ -132,17 +135,20 @@ class GradualUnfreezing(Companion, keras.callbacks.Callback):
         stalls = self._plateau.has_come(self.epochs_in_phase, logs)
         self.epochs_in_phase += 1
         self._is_over = stalls or self.epochs_in_phase == self.phase.epochs
-        if self._is_over:
-            self._plateau.put_back_best_weights()
-            if self.phase_number == len(self.phases):
-                self.model.stop_training = True
+        if self._is_over and self.phase_number == len(self.phases):
+            self.model.stop_training = True
 
     def on_train_end(self, logs=None):
         super().on_train_end(logs)
+        if self._is_over:
+            # Not sooner: callbacks after this one look at what the last epoch
+            # gave, and `fit` puts moving averages in place.
+            self._plateau.put_back_best_weights()
         if self._schedule is not None:
             # It is a part of the train step, which the next `fit` would use.
             self.model.train_function = None
-        self._end_schedule()
+            self._end_schedule()
+            self.model.optimizer.learning_rate = self.phase.learning_rate
 
     def _find_phase(self, epoch: int) -> None:
         end = 0
@@ -172,7 +178,7 @@ class GradualUnfreezing(Companion, keras.callbacks.Callback):
             self._choose(train=phase.train(model))
         self._set_phase(resets=self.reset_optimizer and self._is_set)
         if callable(phase.learning_rate):
-            rate = check_learning_rate(float(phase.learning_rate(model)))
+            rate = check_learning_rate(phase.learning_rate(model))
             self._choose(learning_rate=rate)
         model.optimizer.learning_rate = self.phase.learning_rate
         self._set_schedule()

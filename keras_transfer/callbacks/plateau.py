@@ -21,6 +21,7 @@ class Plateau:
                 phase.monitor,
                 min_delta=phase.min_delta,
                 patience=phase.patience,
+                mode=phase.mode,
                 restore_best_weights=True,
             )
             self._stopping.set_model(model)

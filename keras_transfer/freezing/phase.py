@@ -2,12 +2,14 @@
 
 import dataclasses
 import math
+import numbers
 from collections.abc import Callable
 
 import keras
 
 BATCH_NORM_RULES = ("frozen", "train", "statistics")
 SCHEDULES = ("constant", "cosine", "warmup_cosine", "one_cycle")
+MODES = ("auto", "min", "max")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -45,6 +47,8 @@ class Phase:
             `epochs`, and keeps its last weights.
         monitor: What `patience` looks at. Defaults to `"val_loss"`.
         min_delta: The least change that counts as improvement. Defaults to 0.
+        mode: Whether less is better, `"min"`, or more, `"max"`. Defaults to
+            `"auto"`: losses and metrics of Keras say it themselves.
         reinitialize: Whether all weights of the model get new, random values
             when the phase begins. Defaults to `False`.
 
@@ -61,30 +65,39 @@ class Phase:
     patience: int | None = None
     monitor: str = "val_loss"
     min_delta: float = 0.0
+    mode: str = "auto"
     reinitialize: bool = False
 
     def __post_init__(self):
         if isinstance(self.train, list):
-            object.__setattr__(self, "train", tuple(self.train))
+            self._set("train", tuple(self.train))
+        if not _names_groups(self.train):
+            raise ValueError(
+                "`train` must be a string, names of layer groups, or a "
+                f"function that returns these. Received: train={self.train!r}"
+            )
         if not self.name:
-            object.__setattr__(self, "name", _name(self.train))
+            self._set("name", _name(self.train))
         if not _is_whole(self.epochs, 1):
             raise ValueError(
                 "A phase lasts a whole number of epochs, at least 1. "
                 f"Received: epochs={self.epochs!r}"
             )
-        if not callable(self.learning_rate):
-            check_learning_rate(self.learning_rate)
-        if self.batch_norm not in BATCH_NORM_RULES:
-            raise ValueError(
-                f"`batch_norm` must be one of {BATCH_NORM_RULES}. "
-                f"Received: batch_norm={self.batch_norm!r}"
-            )
-        if self.schedule not in SCHEDULES:
-            raise ValueError(
-                f"`schedule` must be one of {SCHEDULES}. "
-                f"Received: schedule={self.schedule!r}"
-            )
+        self._set("epochs", int(self.epochs))
+        if not _is_function(self.learning_rate):
+            rate = check_learning_rate(self.learning_rate)
+            self._set("learning_rate", rate)
+        for argument, choices in (
+            ("batch_norm", BATCH_NORM_RULES),
+            ("schedule", SCHEDULES),
+            ("mode", MODES),
+        ):
+            value = getattr(self, argument)
+            if value not in choices:
+                raise ValueError(
+                    f"`{argument}` must be one of {choices}. "
+                    f"Received: {argument}={value!r}"
+                )
         if self.patience is not None and not _is_whole(self.patience, 0):
             raise ValueError(
                 "`patience` must be a number of epochs, or `None`. "
@@ -96,19 +109,36 @@ class Phase:
                 f"Received: min_delta={self.min_delta!r}"
             )
 
+    def _set(self, name, value):
+        object.__setattr__(self, name, value)
+
 
 def check_learning_rate(learning_rate: float) -> float:
-    """Return a rate if it is one to train with.
+    """Return a rate as a `float`, if it is one to train with.
 
     Raises:
-        ValueError: If it is negative or not finite.
+        ValueError: If it is no number, negative or not finite.
     """
-    if not 0 <= learning_rate < math.inf:
+    is_number = isinstance(learning_rate, numbers.Real)
+    if not is_number or not 0 <= learning_rate < math.inf:
         raise ValueError(
-            "The learning rate of a phase must be finite and not negative. "
+            "The learning rate of a phase must be a number, finite and not "
+            f"negative; how it goes is said by `schedule`, one of {SCHEDULES}. "
             f"Received: learning_rate={learning_rate!r}"
         )
-    return learning_rate
+    return float(learning_rate)
+
+
+def _is_function(learning_rate) -> bool:
+    # Schedules of Keras are callable as well, with a step.
+    schedule = keras.optimizers.schedules.LearningRateSchedule
+    return callable(learning_rate) and not isinstance(learning_rate, schedule)
+
+
+def _names_groups(train) -> bool:
+    if isinstance(train, tuple):
+        return bool(train) and all(isinstance(name, str) for name in train)
+    return isinstance(train, str) or callable(train)
 
 
 def _name(train) -> str:
@@ -118,5 +148,5 @@ def _name(train) -> str:
 
 
 def _is_whole(number, least: int) -> bool:
-    is_int = isinstance(number, int) and not isinstance(number, bool)
-    return is_int and number >= least
+    is_whole = isinstance(number, numbers.Integral)
+    return is_whole and not isinstance(number, bool) and number >= least

@@ -307,8 +307,55 @@ def test_a_plateau_ends_a_phase_with_its_best_weights():
     )
     assert len(history.history["loss"]) == 4
     assert numbers[1::2] == [1, 1, 2, 2]
-    for a, b in zip(weights[2], weights[4], strict=True):
-        np.testing.assert_array_equal(a, b)  # after epoch 1, after epoch 2
+    for a, b in zip(weights[2], weights[5], strict=True):
+        np.testing.assert_array_equal(a, b)  # after epoch 1, before epoch 3
+
+
+class Script(keras.callbacks.Callback):
+    """Says what an epoch gave, and keeps the weights that it ended with."""
+
+    def __init__(self, **quantities):
+        super().__init__()
+        self.quantities, self.weights = quantities, []
+
+    def on_epoch_end(self, epoch, logs=None):
+        self.weights.append(self.model.get_weights())
+        for name, values in self.quantities.items():
+            logs[name] = values[epoch]
+
+
+def test_callbacks_see_the_weights_of_the_epoch_that_ends_a_phase():
+    script = Script(val_loss=[1.0, 1.1, 1.2], val_accuracy=[0.5, 0.6, 0.9])
+    unfreezing = kt.GradualUnfreezing([kt.Phase("all", 3, 0.1, patience=2)])
+    for best, epoch in ((kt.BestWeights(), 2), (kt.BestWeights("val_loss"), 0)):
+        script.weights.clear()
+        model = compile(network())
+        callbacks = [script, unfreezing, best]
+        model.fit(*data(), epochs=3, verbose=0, callbacks=callbacks)
+        for a, b in zip(
+            model.get_weights(), script.weights[epoch], strict=True
+        ):
+            np.testing.assert_array_equal(a, b)
+
+
+def test_best_weights_outlast_moving_averages():
+    script = Script(val_loss=[1.0, 0.5, 0.6, 0.7])
+    model = compile(network(), keras.optimizers.SGD(use_ema=True))
+    phases = [kt.Phase("all", 4, 0.1, patience=2)]
+    unfreezing = kt.GradualUnfreezing(phases)
+    callbacks = [script, unfreezing]
+    model.fit(*data(), epochs=4, verbose=0, callbacks=callbacks)
+    for a, b in zip(model.get_weights(), script.weights[1], strict=True):
+        np.testing.assert_array_equal(a, b)
+
+
+@pytest.mark.parametrize("mode, epochs", [("min", 2), ("max", 4)])
+def test_a_plateau_of_a_quantity_of_ones_own(mode, epochs):
+    model, script = compile(network()), Script(mine=[1, 2, 3, 4])
+    phase = kt.Phase("all", 4, 0.1, patience=1, monitor="mine", mode=mode)
+    callbacks = [script, kt.GradualUnfreezing([phase])]
+    model.fit(*data(), epochs=4, verbose=0, callbacks=callbacks)
+    assert len(script.weights) == epochs
 
 
 def test_a_plateau_without_its_quantity_is_told():
@@ -478,6 +525,8 @@ def test_the_optimizer_goes_on_in_the_next_fit():
 def test_a_schedule_ends_with_its_training():
     model = compile(network())
     fit(model, [kt.Phase("all", 2, 0.01, schedule="one_cycle")])
+    # Not at the 0 with which the schedule ends: a `fit` would do nothing.
+    assert float(model.optimizer.learning_rate) == np.float32(0.01)
     before = model.get_weights()
     model.optimizer.learning_rate = 0.0
     # Batches of the same shape: the step is not traced again.

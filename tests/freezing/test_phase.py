@@ -2,6 +2,8 @@
 
 import dataclasses
 
+import keras
+import numpy as np
 import pytest
 
 import keras_transfer as kt
@@ -19,6 +21,7 @@ def test_defaults():
         "patience": None,
         "monitor": "val_loss",
         "min_delta": 0.0,
+        "mode": "auto",
         "reinitialize": False,
     }
 
@@ -44,6 +47,12 @@ def test_it_does_not_change():
         ({"learning_rate": -1e-9}, "learning_rate=-1e-09"),
         ({"learning_rate": float("nan")}, "learning_rate=nan"),
         ({"learning_rate": float("inf")}, "learning_rate=inf"),
+        ({"learning_rate": None}, "learning_rate=None"),
+        ({"learning_rate": "1e-3"}, "learning_rate='1e-3'"),
+        ({"mode": "least"}, "mode='least'"),
+        ({"train": 3}, "train=3"),
+        ({"train": []}, r"train=\(\)"),
+        ({"train": ("stem", 2)}, r"train=\('stem', 2\)"),
         ({"batch_norm": "live"}, "batch_norm='live'"),
         ({"schedule": "linear"}, "schedule='linear'"),
         ({"patience": -1}, "patience=-1"),
@@ -55,3 +64,15 @@ def test_out_of_range(options, received):
     settings = {"train": "head", "epochs": 1, "learning_rate": 0.1, **options}
     with pytest.raises(ValueError, match=f"Received: {received}$"):
         kt.Phase(**settings)
+
+
+def test_numbers_of_numpy_are_numbers():
+    phase = kt.Phase("head", np.int64(2), np.float32(0.5))
+    assert (type(phase.epochs), type(phase.learning_rate)) == (int, float)
+    assert phase == kt.Phase("head", 2, 0.5)
+
+
+def test_a_schedule_of_keras_is_no_function_of_the_model():
+    schedule = keras.optimizers.schedules.CosineDecay(1e-3, 10)
+    with pytest.raises(ValueError, match="one_cycle.*CosineDecay"):
+        kt.Phase("head", 1, schedule)
