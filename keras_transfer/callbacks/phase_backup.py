@@ -42,7 +42,8 @@ class PhaseBackup(keras.callbacks.Callback):
 
     The state is written to a new file, which then takes the place of the
     last: a crash while writing loses nothing. A training that has ended is
-    not trained again; its weights and history come back.
+    not trained again; its weights and history come back, and a line says so.
+    A callback that sets `stop_training` has ended it as well.
 
     Example:
 
@@ -62,8 +63,9 @@ class PhaseBackup(keras.callbacks.Callback):
 
     Raises:
         ValueError: If `directory` is empty. And in `fit`, before the first
-            step: if the file in it is damaged, or belongs to another model,
-            another optimizer or other phases.
+            step: if the model is not built; if the file in the folder is
+            damaged, or belongs to another model, another optimizer or other
+            phases.
     """
 
     def __init__(self, directory: str | os.PathLike):
@@ -77,6 +79,12 @@ class PhaseBackup(keras.callbacks.Callback):
         self._path = os.path.join(self.directory, FILE)
 
     def on_train_begin(self, logs=None):
+        if not self.model.built:
+            raise ValueError(
+                "A model must be built before its state can be kept: call it "
+                "on a batch, or give it an `Input` layer. "
+                f"Received: model={self.model!r}"
+            )
         # Now, when all callbacks know their model, and none has left.
         self._companions = find_companions(self.model)
         self._history = None
@@ -131,6 +139,7 @@ class PhaseBackup(keras.callbacks.Callback):
         header = {
             "epoch": epoch,
             "first_epoch": self._first_epoch,
+            "steps": self.params["steps"],
             "has_ended": has_ended,
             "history": _plain(history.history),
             "epochs": list(history.epoch),
@@ -168,18 +177,24 @@ class PhaseBackup(keras.callbacks.Callback):
         self._first_epoch = header["first_epoch"]
         epoch, end = header["epoch"], self.params["epochs"]
         self.model._initial_epoch = epoch
-        is_loud = self.params.get("verbose")
+        if self.params["steps"] != header["steps"]:
+            warnings.warn(
+                f"The training in {self.directory} had {header['steps']} "
+                "steps in an epoch: it was on other data. To start anew, "
+                f"remove the folder. Received: {self.params['steps']} steps",
+                stacklevel=2,
+            )
         if header["has_ended"] or epoch >= end:
             self.model._initial_epoch = end
             self._values = weights, slots
-            if is_loud:
-                io_utils.print_msg(
-                    f"This training has ended after {epoch} epochs; nothing "
-                    "is left to train. To start anew, remove the folder "
-                    f"{self.directory}"
-                )
+            # Even with `verbose=0`: the caller believes that it trains.
+            io_utils.print_msg(
+                f"This training has ended after {epoch} epochs; nothing is "
+                "left to train. To start anew, remove the folder "
+                f"{self.directory}"
+            )
             return
-        if is_loud:
+        if self.params.get("verbose"):
             io_utils.print_msg(
                 f"Going on with epoch {epoch + 1} of {end}, from "
                 f"{self.directory}"

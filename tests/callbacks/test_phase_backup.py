@@ -203,13 +203,28 @@ def test_a_plateau_is_counted_over_the_interruption(tmp_path):
 
 def test_what_has_ended_is_not_trained_again(tmp_path, capsys):
     trained, history = fit(tmp_path)
-    model, again = fit(tmp_path, verbose=2)
+    model, again = fit(tmp_path, verbose=0)
     assert "has ended after" in capsys.readouterr().out
     assert again.history == history.history
     for a, b in zip(trained.get_weights(), model.get_weights(), strict=True):
         np.testing.assert_array_equal(a, b)
     flags = [weight.trainable for weight in trained.weights]
     assert flags == [weight.trainable for weight in model.weights]
+
+
+@pytest.mark.parametrize("epochs", [1, 4])
+def test_other_data_is_told(epochs, tmp_path):
+    phases = [kt.Phase("all", epochs, 0.1)]
+    fit(tmp_path, phases=phases, batches=0 if epochs == 1 else 7)
+    x, y = data(24)
+    with pytest.warns(UserWarning, match="had 5 steps .* Received: 3 steps"):
+        fit(tmp_path, x, y, batch_size=8, phases=phases)
+
+
+def test_a_model_must_be_built(tmp_path):
+    model = compile(keras.Sequential([keras.layers.Dense(3, "softmax")]))
+    with pytest.raises(ValueError, match="must be built.*Received: model="):
+        model.fit(*data(), verbose=0, callbacks=[kt.PhaseBackup(tmp_path)])
 
 
 def test_the_next_fit_starts_from_its_own_first_epoch(tmp_path):
