@@ -5,6 +5,7 @@ import warnings
 from collections.abc import Sequence
 
 import keras
+import numpy as np
 
 from keras_transfer.backbones.layer_groups import count_weights
 from keras_transfer.board.answers import (
@@ -171,10 +172,13 @@ class TransferBoard(keras.callbacks.TensorBoard):
         self._show_phase()
         super().on_train_batch_begin(batch, logs)
 
+    def on_train_batch_end(self, batch, logs=None):
+        super().on_train_batch_end(batch, _as_scalars(logs))
+
     def on_epoch_end(self, epoch, logs=None):
         self._show_phase()
         with self.summary.record_if(True):
-            super().on_epoch_end(self._epoch, logs)
+            super().on_epoch_end(self._epoch, _as_scalars(logs))
         frequency = self.class_report_freq
         if (
             self.validation_data is not None
@@ -190,7 +194,7 @@ class TransferBoard(keras.callbacks.TensorBoard):
         step = self._count_iterations()
         if step is not None:
             with self._recording(self._val_writer):
-                for name, value in (logs or {}).items():
+                for name, value in _as_scalars(logs or {}).items():
                     self.summary.scalar(
                         f"evaluation_{name}_vs_iterations", value, step=step
                     )
@@ -271,3 +275,17 @@ class TransferBoard(keras.callbacks.TensorBoard):
                 self.summary.image(
                     "confusion_matrix", picture[None], step=self._epoch
                 )
+
+
+def _as_scalars(logs):
+    """Name the values of metrics that give one for each class."""
+    if not isinstance(logs, dict):
+        return logs
+    scalars = {}
+    for name, value in logs.items():
+        if np.ndim(value) == 0:
+            scalars[name] = value
+        else:
+            parts = enumerate(np.ravel(value))
+            scalars |= {f"{name}_{n}": part for n, part in parts}
+    return scalars

@@ -5,6 +5,7 @@ import numpy as np
 import tensorflow as tf
 
 from keras_transfer.backbones.layer_groups import layer_groups
+from keras_transfer.freezing.adapted_variables import adapted_variables
 
 
 def relative_gradient_norms(model: keras.Model, data) -> dict[str, float]:
@@ -26,8 +27,13 @@ def relative_gradient_norms(model: keras.Model, data) -> dict[str, float]:
     Raises:
         ValueError: If there are no batches.
     """
+    adapted = adapted_variables(model)
     groups = {
-        group.name: [v.value for v in group.variables if _is_learned(v)]
+        group.name: [
+            variable.value
+            for variable in group.variables
+            if _is_learned(variable) and id(variable) not in adapted
+        ]
         for group in layer_groups(model)
     }
     groups = {name: values for name, values in groups.items() if values}

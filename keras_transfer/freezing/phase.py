@@ -26,8 +26,9 @@ class Phase:
     Attributes:
         train: Which layer groups train, as for `set_trainable`: `"head"`,
             `"top:N"`, `"all"`, `"none"`, a regular expression or a tuple of
-            group names. Or a function that chooses one of these when the
-            phase begins: it takes the model, and leaves it as it was.
+            group names; layers frozen by hand follow it, too. Or a function
+            that chooses one of these when the phase begins: it takes the
+            model, and leaves it as it was.
         epochs: Number of epochs, at least 1; with `patience`, the most.
         learning_rate: Learning rate, above or equal to 0; with a schedule,
             the highest. Or a function that chooses it, as for `train`, when

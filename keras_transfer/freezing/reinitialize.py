@@ -3,10 +3,13 @@
 import keras
 
 from keras_transfer.backbones.hub_layer import HubLayer
+from keras_transfer.freezing.adapted_variables import adapted_variables
 
 
 def reinitialize(model: keras.Model) -> None:
     """Give all weights of a model new values, as if it was just built.
+
+    What layers such as `Normalization` were adapted to stays.
 
     Args:
         model: A functional or sequential model of Keras layers.
@@ -19,7 +22,10 @@ def reinitialize(model: keras.Model) -> None:
         if any(isinstance(part, HubLayer) for part in model._flatten_layers()):
             raise ValueError("a SavedModel holds nothing but values")
         fresh = type(model).from_config(model.get_config())
-        model.set_weights(fresh.get_weights())
+        adapted = adapted_variables(model)
+        for variable, new in zip(model.weights, fresh.weights, strict=True):
+            if id(variable) not in adapted:
+                variable.assign(new)
     except (NotImplementedError, TypeError, ValueError) as error:
         raise ValueError(
             "The weights of this model cannot be started anew, as it cannot "

@@ -49,7 +49,8 @@ def set_trainable(
 
     Args:
         model: A built Keras model. Functional and sequential models, and
-            those nested in them, become `FreezableModel` in place.
+            those nested in them, become `FreezableModel` in place: save
+            them as `.keras`, as `.h5` does not find classes again.
         train: `"head"`, `"top:N"` (the head and the N groups below it),
             `"all"`, `"none"`, a regular expression that a group's whole name
             must match, or a list of group names.

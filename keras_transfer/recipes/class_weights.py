@@ -2,6 +2,9 @@
 
 import keras
 import numpy as np
+from keras.src.trainers.data_adapters.data_adapter_utils import (
+    class_weight_to_sample_weights,
+)
 
 from keras_transfer.board.answers import iterate_batches
 
@@ -21,7 +24,8 @@ def balanced_class_weights(data, classes: int) -> dict[int, float]:
         A weight for each class of which there are examples.
 
     Raises:
-        ValueError: If examples belong to several classes, or to none.
+        ValueError: If examples belong to several classes, to none, or to one
+            that is not there.
     """
     counts = np.zeros(classes, int)
     for _, y in iterate_batches(data):
@@ -33,7 +37,39 @@ def balanced_class_weights(data, classes: int) -> dict[int, float]:
                     f"Received: labels like {labels[0]}"
                 )
             labels = labels.argmax(axis=-1)
-        counts += np.bincount(labels.astype(int).reshape(-1), minlength=classes)
+        labels = labels.astype(int).reshape(-1)
+        if not np.all((labels >= 0) & (labels < classes)):
+            raise ValueError(
+                f"Classes must be in [0, {classes}). Received: labels between "
+                f"{labels.min()} and {labels.max()}"
+            )
+        counts += np.bincount(labels, minlength=classes)
     present = np.flatnonzero(counts)
     share = counts.sum() / len(present)
     return {int(label): float(share / counts[label]) for label in present}
+
+
+def weigh_batches(batches: list, class_weight: dict[int, float] | None) -> list:
+    """Give each example the weight of its class, as `fit` does.
+
+    Args:
+        batches: List of batches `(x, y)`.
+        class_weight: The weight of each class, or `None`.
+
+    Returns:
+        Batches `(x, y, sample_weight)`, or those given.
+
+    Raises:
+        ValueError: If examples have weights of their own as well.
+    """
+    if class_weight is None:
+        return batches
+    if any(len(batch) > 2 for batch in batches):
+        raise ValueError(
+            "Data with sample weights cannot have class weights, too: multiply "
+            f"the sample weights. Received: class_weight={class_weight}"
+        )
+    return [
+        (x, y, class_weight_to_sample_weights(y, class_weight))
+        for x, y in batches
+    ]

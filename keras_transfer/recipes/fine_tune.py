@@ -5,6 +5,7 @@ import datetime
 import os
 
 import keras
+import numpy as np
 from keras.src.utils import io_utils
 
 from keras_transfer.board.answers import (
@@ -67,7 +68,7 @@ def fine_tune(
     log_dir: str | os.PathLike | bool | None = None,
     class_weight: dict[int, float] | str | None = None,
     resume: bool = False,
-    callbacks=(),
+    callbacks=None,
     seed: int | None = None,
     verbose: int | str = "auto",
 ) -> TransferResult:
@@ -116,7 +117,7 @@ def fine_tune(
         resume: Whether to keep the state of the training under `log_dir`, and
             to go on with it where the same call was interrupted. See
             `PhaseBackup`. Defaults to `False`.
-        callbacks: Further callbacks. They see one `fit`.
+        callbacks: Further callbacks, or one. They see one `fit`.
         seed: Seed for Keras, NumPy and Python (`set_random_seed`). Defaults
             to none, and to 0 with `resume=True`, so that the order of the
             data can be repeated.
@@ -146,6 +147,7 @@ def fine_tune(
         )
     for data in filter(None, (train, validation_data)):
         check_fit(model, data)
+    class_weight = _weigh_classes(class_weight, model, train, verbose)
     phases = make_phases(
         strategy,
         epochs,
@@ -153,10 +155,10 @@ def fine_tune(
         model=model,
         data=train,
         validation_data=validation_data,
+        class_weight=class_weight,
     )
     _name_classes(model, names)
     objective = compile_arguments(model, label_spec(train))
-    class_weight = _weigh_classes(class_weight, model, train, verbose)
 
     log_dir = _choose_log_dir(log_dir, model, strategy)
     optimizer = keras.optimizers.get(optimizer or "adam")
@@ -176,6 +178,12 @@ def fine_tune(
         return accuracy_of(count())
 
     before = measure()
+    if strategy == "auto" and validation_data is not None and np.isnan(before):
+        raise ValueError(
+            '"auto" compares the answers of a classifier on validation data. '
+            "For another kind of model name a strategy, or pass phases. "
+            f"Received: strategy='auto', model={model.name}"
+        )
     unfreezing = GradualUnfreezing(phases, reset_optimizer=True)
     recorder = PhaseRecorder(measure)
     best = BestWeights()
@@ -191,8 +199,9 @@ def fine_tune(
         validation_data=validation_data,
         epochs=sum(phase.epochs for phase in phases),
         class_weight=class_weight,
-        callbacks=[*ours, *callbacks],
-        shuffle=False,  # Keras warns where a data set decides that itself
+        callbacks=[*ours, *keras.tree.flatten(callbacks or ())],
+        # A data set decides that itself; Keras warns where it is asked to.
+        shuffle=isinstance(train, keras.utils.PyDataset),
         verbose=verbose,
     )
     report = Report(
@@ -203,12 +212,12 @@ def fine_tune(
         best.describe(),
         log_dir,
     )
-    phases = unfreezing.phases
+    phases = unfreezing.phases[: unfreezing.phase_number]
     return TransferResult(model, fitted.history, phases, report, log_dir)
 
 
 def _weigh_classes(class_weight, model, train, verbose):
-    if not isinstance(class_weight, str):
+    if class_weight is None or isinstance(class_weight, dict):
         return class_weight
     if class_weight != "balanced":
         raise ValueError(

@@ -93,9 +93,20 @@ def check_fit(model: keras.Model, data) -> None:
         data: A data set as returned by `as_dataset`.
 
     Raises:
-        ValueError: If the images have another size than the model takes, or
-            the data has another number of classes than the model.
+        ValueError: If the model does not have one input and one output that
+            are known; if the images have another size than it takes or are
+            not in batches; or if the data has another number of classes.
     """
+    shapes = [
+        getattr(model, name, None) for name in ("input_shape", "output_shape")
+    ]
+    if not all(isinstance(shape, tuple) for shape in shapes):
+        raise ValueError(
+            "`fine_tune` trains functional and Sequential models with one "
+            "input and one output, built. For others there is "
+            "`kt.GradualUnfreezing`, in a `fit` of your own. "
+            f"Received: model={model!r}"
+        )
     names = getattr(data, "class_names", None)
     outputs = model.output_shape[-1]
     if names is not None and max(outputs, 2) != max(len(names), 2):
@@ -110,6 +121,12 @@ def check_fit(model: keras.Model, data) -> None:
     if shape is None or shape.rank is None:
         return
     expected = model.input_shape
+    if tf.TensorShape(expected[1:]).is_compatible_with(shape):
+        raise ValueError(
+            "The data is not in batches: use `data.batch(32)`. Received: "
+            f"examples of shape {tuple(shape)}, and a model for batches of "
+            f"{tuple(expected)}"
+        )
     if not tf.TensorShape(expected).is_compatible_with(shape):
         raise ValueError(
             "The model takes inputs of another shape than the data has. Load "

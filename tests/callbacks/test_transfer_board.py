@@ -378,6 +378,31 @@ def test_a_regression_model_has_phases_and_no_report(tmp_path):
     assert read(tmp_path / "validation") == {}
 
 
+def test_metrics_may_give_a_value_for_each_class(tmp_path):
+    x, y = example_data()
+    model = build()
+    f1 = keras.metrics.F1Score(name="f1")
+    model.compile("adam", "categorical_crossentropy", metrics=[f1])
+    y = keras.utils.to_categorical(y, CLASSES)
+    history = model.fit(
+        x,
+        y,
+        validation_data=(x, y),
+        epochs=2,
+        verbose=0,
+        callbacks=[TransferBoard(tmp_path, update_freq="batch")],
+    ).history
+    train, validation = (
+        read(tmp_path / side) for side in ("train", "validation")
+    )
+    for n in range(CLASSES):
+        for logs, scores in ((train, "f1"), (validation, "val_f1")):
+            expected = [epoch[n] for epoch in history[scores]]
+            found = values(logs, f"epoch_f1_{n}")
+            assert found == pytest.approx(expected, abs=1e-6)
+        assert f"batch_f1_{n}" in train
+
+
 class TwoOutputs(keras.Model):
     """A subclassed model, run eagerly, that returns a dict."""
 

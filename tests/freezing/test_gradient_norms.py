@@ -47,3 +47,17 @@ def test_no_data_no_norms():
     model.compile("sgd", "mse")
     with pytest.raises(ValueError, match="no batches. Received: data="):
         relative_gradient_norms(model, [])
+
+
+def test_statistics_of_the_inputs_are_no_weights():
+    random = np.random.default_rng(0)
+    x, y = random.normal(size=(8, 2)) + 50, random.normal(size=(8, 1))
+    normalize = keras.layers.Normalization()
+    normalize.adapt(x)
+    layers = [keras.layers.Dense(2), keras.layers.Dense(1)]
+    found = []
+    for inputs, first in ((x, [normalize]), (normalize(x).numpy(), [])):
+        model = keras.Sequential([keras.Input((2,)), *first, *layers])
+        model.compile("sgd", "mse")
+        found.append(relative_gradient_norms(model, [(inputs, y)]))
+    assert found[0] == pytest.approx(found[1], rel=1e-4)

@@ -40,3 +40,15 @@ def test_values_alone_cannot_be_started_anew(tmp_path):
     model = keras.Sequential([keras.Input((8, 8, 3)), layer])
     with pytest.raises(ValueError, match="SavedModel holds nothing but values"):
         reinitialize(model)
+
+
+def test_what_was_adapted_to_the_data_stays():
+    normalize = keras.layers.Normalization()
+    normalize.adapt(np.array([[2.0], [6.0]]))
+    model = keras.Sequential([keras.Input((1,)), normalize])
+    model.add(keras.layers.Dense(1))
+    kernel = model.layers[-1].kernel.numpy()
+    reinitialize(model)
+    assert not np.array_equal(model.layers[-1].kernel, kernel)
+    assert model.get_weights()[0] == 4  # what is saved
+    assert normalize(np.array([[6.0]])) == 1

@@ -3,7 +3,10 @@ import pytest
 import tensorflow as tf
 from sklearn.utils.class_weight import compute_class_weight
 
-from keras_transfer.recipes.class_weights import balanced_class_weights
+from keras_transfer.recipes.class_weights import (
+    balanced_class_weights,
+    weigh_batches,
+)
 
 LABELS = np.array([0] * 30 + [1] * 5 + [2] * 15)
 
@@ -34,3 +37,19 @@ def test_one_example_has_one_class():
     labels[3] = 1
     with pytest.raises(ValueError, match="one class an example"):
         balanced_class_weights(batches(labels), 3)
+
+
+def test_labels_must_be_classes_of_the_model():
+    with pytest.raises(ValueError, match=r"in \[0, 3\).* between 2 and 3"):
+        balanced_class_weights(batches(LABELS + 1), 3)
+
+
+def test_weights_of_batches_are_those_of_fit():
+    [(x, y)] = batches(LABELS[:5]).as_numpy_iterator()
+    weights = {0: 2.0, 1: 3.0}
+    y = y + [0, 1, 0, 1, 2]
+    [(same_x, same_y, weight)] = weigh_batches([(x, y)], weights)
+    assert same_x is x and same_y is y
+    assert weight.tolist() == [2, 3, 2, 3, 1]
+    with pytest.raises(ValueError, match="sample weights.*class_weight="):
+        weigh_batches([(x, y, weight)], weights)

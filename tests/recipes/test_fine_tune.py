@@ -7,6 +7,7 @@ import tensorflow as tf
 from sklearn.linear_model import LogisticRegression
 
 import keras_transfer as kt
+from tests import networks
 from tests.networks import tiny_backbone
 
 CLIPART = pathlib.Path(__file__).parents[2] / "examples/data/clipart14"
@@ -391,6 +392,7 @@ def test_bad_input_is_refused_before_anything_trains():
         ({"optimizer": "adamm"}, "adamm"),
         ({"train": 3}, "Received: train"),
         ({"class_weight": "equal"}, "Received: class_weight='equal'"),
+        ({"class_weight": [1, 2, 3]}, r"Received: class_weight=\[1, 2, 3\]"),
         ({"resume": True}, "Received: log_dir=None"),
     ]
     for arguments, reason in wrong:
@@ -401,6 +403,68 @@ def test_bad_input_is_refused_before_anything_trains():
     for old, new in zip(before, model.get_weights(), strict=True):
         np.testing.assert_array_equal(old, new)
     assert not pathlib.Path("logs").exists()
+
+
+@pytest.mark.parametrize("learning_rate", [None, 1e-3])
+def test_auto_compares_answers_of_classifiers_only(learning_rate):
+    model = networks.mlp()
+    model.compile("adam", "mse")
+    before = networks.values(model.weights)
+    x = networks.batch_for(model)
+    data = (x, np.linspace(-1, 1, len(x) * 3).reshape(-1, 3))
+    with pytest.raises(ValueError, match='"auto" compares the answers'):
+        kt.fine_tune(
+            model,
+            data,
+            data,
+            learning_rate=learning_rate,
+            log_dir=False,
+            verbose=0,
+        )
+    assert not networks.moved(model.weights, before)
+
+
+def test_batches_of_a_py_dataset_come_in_another_order_each_epoch():
+    class Ordered(keras.utils.PyDataset):
+        seen = []
+
+        def __len__(self):
+            return 8
+
+        def __getitem__(self, n):
+            self.seen.append(n)
+            return pictures(4, seed=n)
+
+    kt.fine_tune(
+        kt.build_classifier(tiny_backbone(), 3),
+        Ordered(),
+        dataset(),
+        strategy="extraction",
+        epochs=4,
+        log_dir=False,
+        seed=0,
+        verbose=0,
+    )
+    epochs = [tuple(Ordered.seen[-8 * n :][:8]) for n in range(1, 5)]
+    assert all(sorted(epoch) == list(range(8)) for epoch in epochs)
+    assert len(set(epochs)) == 4
+
+
+def test_only_phases_that_ran_are_told():
+    class Stop(keras.callbacks.Callback):
+        def on_epoch_end(self, epoch, logs=None):
+            self.model.stop_training = True
+
+    result = kt.fine_tune(
+        kt.build_classifier(tiny_backbone(), 3),
+        dataset(),
+        strategy="lp_ft",
+        epochs=4,
+        callbacks=Stop(),
+        log_dir=False,
+        verbose=0,
+    )
+    assert [phase.name for phase in result.phases] == ["extraction"]
 
 
 def test_extraction_matches_logistic_regression_on_real_pictures():

@@ -1,6 +1,7 @@
 import keras
 import numpy as np
 import pytest
+import tensorflow as tf
 
 import keras_transfer as kt
 from keras_transfer.recipes.make_phases import make_phases
@@ -71,6 +72,7 @@ def test_gradual_keeps_to_its_epochs(epochs):
 def test_surgery_trains_the_groups_that_are_given():
     head, rest = kt.strategies.surgical(groups=("stem", "block_1"))
     assert head.train == "head" and rest.train == ("stem", "block_1", "head")
+    assert kt.strategies.surgical(groups="stem")[1].train == ("stem", "head")
     with pytest.raises(ValueError, match="needs `groups`, or `data`"):
         kt.strategies.surgical()
 
@@ -92,6 +94,16 @@ def test_surgery_finds_the_group_that_was_hurt():
     _, rest = kt.strategies.surgical(3, data=[(x, y)], count=1)
     assert callable(rest.train)
     assert rest.train(model) == ("stem", "head")
+
+
+def test_trials_weigh_classes_as_the_training_does():
+    data = tf.data.Dataset.from_tensors((np.zeros((2, 4)), np.array([0, 1])))
+    weights = {0: 1.0, 1: 3.0}
+    _, phase = kt.strategies.auto(
+        data=data, validation_data=data, class_weight=weights
+    )
+    [(_, _, sample_weight)] = phase.learning_rate.keywords["batches"]
+    assert sample_weight.tolist() == [1, 3]
 
 
 def test_scratch_forgets_everything():

@@ -90,5 +90,17 @@ def test_data_must_fit_the_model():
     check_fit(model, images(8, None))
     with pytest.raises(ValueError, match=r"image_size=\(8, 8\).*\b9, 9, 3"):
         check_fit(model, images(9, ["a", "b", "c"]))
+    with pytest.raises(ValueError, match=r"not in batches.*data\.batch"):
+        check_fit(model, images(8, None).unbatch())
     with pytest.raises(ValueError, match="3 outputs, and 2 classes"):
         check_fit(model, images(8, ["a", "b"]))
+
+
+def test_models_must_have_one_input_and_one_output():
+    first, second = keras.Input((2,)), keras.Input((2,))
+    two = keras.Model([first, second], keras.layers.Add()([first, second]))
+    unbuilt = keras.Sequential([keras.layers.Dense(2)])
+    data = tf.data.Dataset.from_tensor_slices((X, Y)).batch(2)
+    for model in (two, unbuilt):
+        with pytest.raises(ValueError, match="one input and one output"):
+            check_fit(model, data)

@@ -5,6 +5,7 @@ import functools
 
 from keras_transfer.freezing.gradient_norms import relative_gradient_norms
 from keras_transfer.freezing.phase import Phase
+from keras_transfer.recipes.class_weights import weigh_batches
 from keras_transfer.recipes.rate_trials import (
     USUAL_RATE,
     choose_learning_rate,
@@ -26,6 +27,7 @@ def auto(
     *,
     data=None,
     validation_data=None,
+    class_weight: dict[int, float] | None = None,
 ) -> list[Phase]:
     """Train the head, then everything at a rate that short trials choose.
 
@@ -44,6 +46,7 @@ def auto(
         data: Training data for the trials, a data set. Its first batches are
             read. Without it, or validation data, the rate is 3e-4.
         validation_data: Data on which the trials are compared.
+        class_weight: Weights of classes in the trials, as in `fit`.
 
     Returns:
         A list of two phases.
@@ -61,7 +64,7 @@ def auto(
         in_phase = steps and steps * phases[1].epochs
         choose = functools.partial(
             choose_learning_rate,
-            batches=collect_batches(data),
+            batches=weigh_batches(collect_batches(data), class_weight),
             validation_data=validation_data,
             # Less than the phase itself, all three together.
             steps=min(30, max(1, in_phase // 4)) if in_phase else 30,
@@ -75,7 +78,7 @@ def surgical(
     learning_rate: float = 1e-4,
     *,
     data=None,
-    groups: tuple[str, ...] | None = None,
+    groups: str | tuple[str, ...] | None = None,
     count: int = 3,
     head_learning_rate: float = 5e-3,
 ) -> list[Phase]:
@@ -98,7 +101,7 @@ def surgical(
         data: Training data by which to choose groups when the head has been
             trained: those with the largest `relative_gradient_norms`. A data
             set, or batches of `(x, y)`. The first ones are read.
-        groups: Names of the groups, if you know better.
+        groups: Name or names of the groups, if you know better.
         count: How many groups to choose. Defaults to 3.
         head_learning_rate: Learning rate of the first phase. Defaults to
             5e-3.
@@ -116,7 +119,8 @@ def surgical(
             "Surgical fine-tuning needs `groups`, or `data` by which to choose "
             "them. Received: groups=None, data=None"
         )
-    train = groups and (*groups, "head")
+    train = (groups,) if isinstance(groups, str) else groups
+    train = train and (*train, "head")
     if groups is None:
         # Now: a pass in the middle of `fit` would change the order of epochs.
         batches = collect_batches(data)
