@@ -43,7 +43,8 @@ class DiscriminativeOptimizer(WrappingOptimizer):
 
     Args:
         optimizer: A Keras optimizer that updates weights itself, or the name
-            of one; from then on it is scaled, by itself too. A
+            of one; from then on it is scaled, by itself too. Not `Ftrl`, whose
+            first step forgets where weights were, at any rate. A
             `LossScaleOptimizer` goes around this one, not inside it;
             `mixed_float16` puts it there.
         decay: Number in (0, 1]. The factor of the last group (the head) is 1,

@@ -68,7 +68,7 @@ def fine_tune(
     log_dir: str | os.PathLike | bool | None = None,
     class_weight: dict[int, float] | str | None = None,
     resume: bool = False,
-    callbacks=None,
+    callbacks=(),
     seed: int | None = None,
     verbose: int | str = "auto",
 ) -> TransferResult:
