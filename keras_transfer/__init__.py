@@ -20,6 +20,7 @@ from keras_transfer.backbones.split import split_model
 from keras_transfer.builders.classifier import build_classifier
 from keras_transfer.builders.decoding import decode_predictions
 from keras_transfer.builders.replace_head import replace_head
+from keras_transfer.caching.cache_features import cache_features
 from keras_transfer.callbacks.best_weights import BestWeights
 from keras_transfer.callbacks.gradual_unfreezing import GradualUnfreezing
 from keras_transfer.callbacks.phase_backup import PhaseBackup
@@ -52,6 +53,7 @@ __all__ = [
     "TransferBoard",
     "TransferResult",
     "build_classifier",
+    "cache_features",
     "decode_predictions",
     "find_learning_rate",
     "fine_tune",

@@ -7,6 +7,7 @@ import numpy as np
 import tensorflow as tf
 
 from keras_transfer.board.class_report import count_outcomes
+from keras_transfer.caching.cached_data import find_cached
 
 _BATCH_SIZE = 32  # for data in arrays
 
@@ -52,7 +53,7 @@ def collect_answers(
     """
     predict = predict or make_predict(model)
     labels, outputs = [], []
-    for x, y in iterate_batches(data):
+    for x, y in iterate_batches(find_cached(model, data)):
         output = predict(x)
         if any(keras.tree.is_nested(part) for part in (y, output)):
             return None

@@ -16,7 +16,8 @@ from keras_transfer.data.class_folders import (
     check_classes,
     list_image_folder,
 )
-from keras_transfer.data.image_stream import shuffle_indices, stream_images
+from keras_transfer.data.example_order import shuffle_numbers
+from keras_transfer.data.image_stream import stream_images
 
 SPLIT_FILE = ".keras_transfer_split.json"
 
@@ -238,8 +239,10 @@ def load_image_folder(
         kept=kept,
         batch_size=batch_size,
     )
-    train = stream(shuffle_indices(rest, seed))
-    validation = stream(tf.data.Dataset.from_tensor_slices(held_back))
+    train = stream(shuffle_numbers(rest, seed), indices=rest)
+    validation = stream(
+        tf.data.Dataset.from_tensor_slices(held_back), indices=held_back
+    )
     for dataset, indices in ((train, rest), (validation, held_back)):
         dataset.class_names = class_names
         dataset.file_paths = [paths[i] for i in indices]

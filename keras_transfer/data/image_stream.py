@@ -1,7 +1,6 @@
 """Batches of images, from memory and from disk."""
 
 import functools
-import itertools
 import weakref
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
@@ -10,24 +9,13 @@ import numpy as np
 import tensorflow as tf
 
 from keras_transfer.data import image_decoding
-
-
-def shuffle_indices(indices: np.ndarray, seed: int) -> tf.data.Dataset:
-    """Give all indices in an order that only `seed` and the epoch decide."""
-    epochs = itertools.count()
-
-    def draw():
-        generator = np.random.default_rng([seed, next(epochs)])
-        return generator.permutation(indices)
-
-    once = tf.data.Dataset.range(1)
-    order = once.map(lambda _: tf.numpy_function(draw, [], tf.int64)).unbatch()
-    return order.apply(tf.data.experimental.assert_cardinality(len(indices)))
+from keras_transfer.data.example_order import ExampleOrder
 
 
 def stream_images(
     order: tf.data.Dataset,
     *,
+    indices: np.ndarray,
     rows: np.ndarray,
     labels: np.ndarray,
     paths: list[str],
@@ -38,7 +26,8 @@ def stream_images(
     """Turn indices into batches of images and labels.
 
     Args:
-        order: Indices of images.
+        order: Indices of images, in the order of each epoch.
+        indices: The same in a fixed order.
         rows: For each image its row in `kept`; it is not there if the row is
             beyond the end.
         labels: For each image its class, `int32`.
@@ -70,12 +59,8 @@ def stream_images(
         numbers.set_shape((None,))
         return tf.cast(images, "float32"), numbers
 
-    options = tf.data.Options()
-    options.deterministic = True
-    # The autotuner can round a short epoch up to a whole second.
-    options.autotune.enabled = False
-    batches = order.batch(batch_size).map(to_tensors)
-    dataset = batches.prefetch(2).with_options(options)
+    batches = order.batch(batch_size)
+    dataset = ExampleOrder(batches, indices, to_tensors).make_dataset()
     dataset._kept_images = kept
     return dataset
 

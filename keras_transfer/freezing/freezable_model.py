@@ -26,10 +26,15 @@ from keras_transfer.freezing.optimizer_variables import (
 _QUIET = "keras_transfer_quiet"
 
 
-class _Freezable:
+class Freezable:
     """What functional and sequential freezable models have in common."""
 
+    # While a `Cut` is here, the model can be called with its tensors as well.
+    _cut = None
+
     def __call__(self, *args, **kwargs):
+        if self._cut is not None and args and self._cut.is_of(args[0]):
+            return self._cut.run_tail(args[0], kwargs.get("training"))
         # Keras 3.15: a layer leaves its `training` behind for those that are
         # called after it without one, in a subclassed model for instance.
         context = global_state.get_global_attribute("current_call_ctx")
@@ -92,7 +97,7 @@ class _Freezable:
 
 
 @keras.saving.register_keras_serializable("keras_transfer")
-class FreezableModel(_Freezable, Functional):
+class FreezableModel(Freezable, Functional):
     """A functional `keras.Model` in which frozen means deterministic.
 
     `fit` calls a model with `training=True`, and Keras hands that to every
@@ -152,7 +157,7 @@ class FreezableModel(_Freezable, Functional):
 
 
 @keras.saving.register_keras_serializable("keras_transfer")
-class FreezableSequential(_Freezable, keras.Sequential):
+class FreezableSequential(Freezable, keras.Sequential):
     """A `keras.Sequential` in which frozen means deterministic.
 
     See `FreezableModel`.
@@ -222,7 +227,7 @@ def _quiet_in(graph, frozen: set, *, is_behind=False, is_frozen=False) -> set:
         if isinstance(layer, keras.Model) and inner is None:
             # Its layers are in the groups, but do not ask us.
             stays = stays or (layer.weights and not _trains(layer.weights))
-        if follows or _can_train(layer):
+        if follows or can_train(layer):
             behind.update(map(id, node.outputs))
             if inner is None and stays:
                 quiet.add(layer)
@@ -254,7 +259,7 @@ def _trains(variables) -> bool:
     return any(variable.trainable for variable in variables)
 
 
-def _can_train(operation) -> bool:
+def can_train(operation) -> bool:
     """Tell whether an operation has weights made to train.
 
     `Normalization`, which is often the first layer, has none.

@@ -18,6 +18,7 @@ from keras_transfer.callbacks.best_weights import BestWeights
 from keras_transfer.callbacks.gradual_unfreezing import GradualUnfreezing
 from keras_transfer.callbacks.phase_backup import PhaseBackup
 from keras_transfer.callbacks.phase_checks import cover_phases
+from keras_transfer.callbacks.prefix_cache import PrefixCache
 from keras_transfer.callbacks.transfer_board import TransferBoard
 from keras_transfer.freezing.phase import Phase
 from keras_transfer.optimizers.copying import copy_optimizer
@@ -66,6 +67,7 @@ def fine_tune(
     learning_rate: float | None = None,
     optimizer: keras.optimizers.Optimizer | str | None = None,
     log_dir: str | os.PathLike | bool | None = None,
+    cache: str | bool = "auto",
     class_weight: dict[int, float] | str | None = None,
     resume: bool = False,
     callbacks=(),
@@ -112,6 +114,11 @@ def fine_tune(
             the model is compiled with: the strategies' rates are for it.
         log_dir: Folder for TensorBoard. Defaults to
             `logs/<date-time>-<model>-<strategy>`; `False` for no logs.
+        cache: Whether to compute the frozen part of the model once for each
+            example, in memory, instead of in each epoch; what comes of it is
+            the same, to rounding. `"auto"` does that in phases of more than
+            one epoch, `True` in these, too. A line says what is cached, and
+            if not, why. Defaults to `"auto"`.
         class_weight: As in `fit`; or `"balanced"`, to weight classes by their
             inverse frequency.
         resume: Whether to keep the state of the training under `log_dir`, and
@@ -130,6 +137,11 @@ def fine_tune(
         ValueError: If an argument is not as described, or data and model do
             not fit together. Nothing is trained then.
     """
+    if not (cache == "auto" or isinstance(cache, bool)):
+        raise ValueError(
+            '`cache` must be "auto", `True` or `False`. '
+            f"Received: cache={cache!r}"
+        )
     if resume and not isinstance(log_dir, str | os.PathLike):
         raise ValueError(
             "`resume=True` needs the folder of the training to go on with: "
@@ -192,23 +204,34 @@ def fine_tune(
     board = log_dir and TransferBoard(
         log_dir, validation_data=validation_data, class_names=names
     )
-    backup = resume and PhaseBackup(os.path.join(log_dir, "backup"))
-    ours = filter(None, (unfreezing, best, recorder, board, backup))
-    fitted = model.fit(
+    caching = cache and PrefixCache(
         train,
-        validation_data=validation_data,
-        epochs=sum(phase.epochs for phase in phases),
+        validation_data,
         class_weight=class_weight,
-        callbacks=[*ours, *keras.tree.flatten(callbacks or ())],
-        # A data set decides that itself; Keras warns where it is asked to.
-        shuffle=isinstance(train, keras.utils.PyDataset),
-        verbose=verbose,
+        seed=seed,
+        insists=cache is True,
     )
+    backup = resume and PhaseBackup(os.path.join(log_dir, "backup"))
+    ours = filter(None, (unfreezing, caching, best, recorder, board, backup))
+    try:
+        fitted = model.fit(
+            train,
+            validation_data=validation_data,
+            epochs=sum(phase.epochs for phase in phases),
+            class_weight=class_weight,
+            callbacks=[*ours, *keras.tree.flatten(callbacks or ())],
+            # A data set decides that itself; Keras warns where it is asked to.
+            shuffle=isinstance(train, keras.utils.PyDataset),
+            verbose=verbose,
+        )
+        answers = count()
+    finally:
+        model._cut = None  # and with it, what is cached
     report = Report(
         "training" if validation_data is None else "validation",
         before,
         tuple(recorder.records),
-        _class_rows(count(), model, measured, names),
+        _class_rows(answers, model, measured, names),
         best.describe(),
         log_dir,
     )

@@ -4,6 +4,8 @@ import keras
 import numpy as np
 import tensorflow as tf
 
+from keras_transfer.data.array_batches import batch_arrays
+
 _BATCH_SIZE = 32
 _LEAST_BATCH_SIZE = 8
 _LEAST_STEPS = 16  # of an epoch, as far as batches may shrink
@@ -30,13 +32,8 @@ def as_dataset(data, *, shuffle: bool, seed: int | None, name: str):
     if isinstance(data, keras.utils.PyDataset):
         return data
     if isinstance(data, tuple) and len(data) in (2, 3):
-        count = len(data[1])
-        batch_size = _BATCH_SIZE
-        data = tf.data.Dataset.from_tensor_slices(data)
-        if shuffle:
-            batch_size = choose_batch_size(count)
-            data = data.shuffle(count, seed=seed)
-        return data.batch(batch_size).prefetch(2)
+        size = choose_batch_size(len(data[1])) if shuffle else _BATCH_SIZE
+        return batch_arrays(data, size, shuffle=shuffle, seed=seed)
     if not isinstance(data, tf.data.Dataset):
         raise ValueError(
             f"`{name}` must be a tf.data.Dataset or keras.utils.PyDataset of "

@@ -1,0 +1,227 @@
+"""Where a model can be cut: what is the same in each epoch, and the rest."""
+
+import hashlib
+import math
+from collections.abc import Callable
+
+import keras
+import numpy as np
+from keras.src import backend
+from keras.src.models.functional import unpack_singleton
+
+from keras_transfer.backbones.graph import functional_graph, transforms
+from keras_transfer.caching.unrolled_graph import run_steps, unroll_graph
+from keras_transfer.freezing.freezable_model import (
+    can_train,
+    quiet_operations,
+)
+
+
+class NoCutError(Exception):
+    """A model has no frozen part to compute once, or it cannot be kept."""
+
+
+class Cut:
+    """A model in two parts: a frozen prefix, and a tail that trains.
+
+    The prefix is all that gives the same in each epoch: nothing in it trains,
+    is random or adapts itself. The tensors that leave it are the cut. It
+    holds as long as what is trainable does.
+
+    Args:
+        model: A functional or sequential model.
+
+    Attributes:
+        names: Names of the tensors of the cut. No other cut of the model has
+            the same ones.
+        variables: The variables of the prefix.
+        cached: Tuple of the `CachedData` of this cut.
+
+    Raises:
+        NoCutError: If there is no such prefix, with the reason.
+    """
+
+    def __init__(self, model: keras.Model):
+        graph = functional_graph(model)
+        if graph is None:
+            raise NoCutError("the model has no graph that could be cut")
+        self.cached = ()
+        self._graph = graph
+        self._unrolled = unroll_graph(graph)
+        self._quiet = quiet_operations(model)
+        self._divide()
+        layers = [
+            step.operation
+            for step in self._prefix
+            if isinstance(step.operation, keras.layers.Layer)
+        ]
+        if not any(map(can_train, layers)):
+            raise NoCutError(self._say_why_there_is_none())
+        for layer in layers:
+            if getattr(layer, "activity_regularizer", None) is not None:
+                raise NoCutError(f"`{layer.name}` adds to the loss")
+        variables = {id(v): v for layer in layers for v in layer.variables}
+        self.variables = tuple(variables.values())
+
+    def run_prefix(self, inputs) -> dict:
+        """Compute the tensors of the cut.
+
+        Args:
+            inputs: What the model takes.
+
+        Returns:
+            A dictionary from `names` to tensors.
+
+        Raises:
+            NoCutError: If a mask, which is not a tensor of its own, goes with
+                one of them.
+        """
+        flat = keras.tree.flatten(self._graph._standardize_inputs(inputs))
+        values = dict(zip(self._unrolled.inputs, flat, strict=True))
+        return self._finish_prefix(values, self._prefix)
+
+    def from_another(self, other: "Cut") -> Callable[[dict], dict] | None:
+        """Find a way from another cut of the same model to this one.
+
+        Args:
+            other: A cut nearer to the input.
+
+        Returns:
+            A function from the tensors of the other cut to those of this one,
+            or `None` if these do not suffice.
+        """
+        needed, steps = set(self._keys) - set(other._keys), []
+        for step in reversed(self._prefix):
+            if needed.intersection(step.writes):
+                needed.difference_update(step.writes)
+                needed.update(set(step.reads.values()) - set(other._keys))
+                steps.insert(0, step)
+        if needed:
+            return None
+
+        def run(tensors):
+            return self._finish_prefix(other._name_keys(tensors), steps)
+
+        return run
+
+    def is_of(self, inputs) -> bool:
+        """Tell the tensors of this cut from anything else."""
+        return isinstance(inputs, dict) and set(inputs) == set(self.names)
+
+    def run_tail(self, tensors: dict, training: bool | None):
+        """Compute the outputs of the model from the tensors of the cut.
+
+        Args:
+            tensors: A dictionary from `names` to tensors.
+            training: As for a call of the model.
+        """
+        values = self._name_keys(tensors)
+        quiet = self._quiet
+        run_steps(
+            self._tail, values, lambda op: bool(training) and op not in quiet
+        )
+        outputs = [values[key] for key in self._unrolled.outputs]
+        struct = self._graph._outputs_struct
+        return unpack_singleton(keras.tree.pack_sequence_as(struct, outputs))
+
+    def digest_weights(self) -> str:
+        """Return a digest of the prefix's weights as they are."""
+        found = hashlib.blake2b(digest_size=16)
+        for variable in self.variables:
+            value = keras.ops.convert_to_numpy(variable.value)
+            found.update(np.ascontiguousarray(value).data)
+        return found.hexdigest()
+
+    def _name_keys(self, tensors) -> dict:
+        named = zip(self.names, self._keys, strict=True)
+        return {key: tensors[name] for name, key in named}
+
+    def _finish_prefix(self, values, steps) -> dict:
+        run_steps(steps, values, lambda operation: False)
+        found = [values[key] for key in self._keys]
+        if any(backend.get_keras_mask(tensor) is not None for tensor in found):
+            raise NoCutError("masks go from the frozen part to the rest")
+        return dict(zip(self.names, found, strict=True))
+
+    def _divide(self) -> None:
+        unrolled = self._unrolled
+        constant = set(unrolled.inputs)
+        prefix, self._tail = [], []
+        for step in unrolled.steps:
+            follows = constant.issuperset(step.reads.values())
+            if follows and self._is_constant(step.operation):
+                prefix.append(step)
+                constant.update(step.writes)
+            else:
+                self._tail.append(step)
+        prefix = self._shorten(prefix)
+        self._prefix, needed = [], set(self._keys)
+        for step in reversed(prefix):
+            if needed.intersection(step.writes):
+                needed.update(step.reads.values())
+                self._prefix.insert(0, step)
+        written = [key for step in unrolled.steps for key in step.writes]
+        order = [*unrolled.inputs, *written]
+        self.names = tuple(
+            f"keras_transfer_cut_{order.index(key)}" for key in self._keys
+        )
+
+    def _shorten(self, prefix: list) -> list:
+        """Leave to the tail what would only make more to keep.
+
+        The first steps of a block may be constant as well: a pooling, a frozen
+        BatchNorm. Where the block reads what comes before them, too, there
+        would be one more tensor to keep.
+        """
+        graph = self._graph
+        made = dict(zip(self._unrolled.inputs, graph.inputs, strict=True))
+        for step in prefix:
+            made.update(zip(step.writes, step.tensors, strict=True))
+        choices = []
+        for end in range(len(prefix), -1, -1):
+            keys = self._find_keys([*prefix[end:], *self._tail])
+            size = sum(_count_values(made[key]) for key in keys)
+            choices.append((size, -end, keys))
+            if not end or transforms(prefix[end - 1].operation):
+                break
+        _, end, self._keys = min(choices)
+        self._tail = [*prefix[-end:], *self._tail]
+        return prefix[:-end]
+
+    def _find_keys(self, late: list) -> list:
+        """List what steps read that they do not write."""
+        written = {key for step in late for key in step.writes}
+        read = [key for step in late for key in step.reads.values()]
+        wanted = dict.fromkeys([*read, *self._unrolled.outputs])
+        return [key for key in wanted if key not in written]
+
+    def _is_constant(self, operation) -> bool:
+        """Tell whether an operation gives the same in each epoch."""
+        if not isinstance(operation, keras.layers.Layer):
+            return True
+        if any(variable.trainable for variable in operation.variables):
+            return False
+        batch_norm = keras.layers.BatchNormalization
+        if any(
+            isinstance(layer, batch_norm) and layer.trainable
+            for layer in operation._flatten_layers()
+        ):
+            return False
+        if operation in self._quiet or isinstance(operation, batch_norm):
+            return True
+        return not operation._call_has_training_arg and not any(
+            layer._seed_generators for layer in operation._flatten_layers()
+        )
+
+    def _say_why_there_is_none(self) -> str:
+        for step in self._tail:
+            if can_train(step.operation):
+                break
+            if not self._is_constant(step.operation):
+                name = step.operation.name
+                return f"`{name}` may change the inputs anew in each epoch"
+        return "nothing that is frozen comes before what trains"
+
+
+def _count_values(tensor) -> int:
+    return math.prod(side or 1 for side in tensor.shape[1:])

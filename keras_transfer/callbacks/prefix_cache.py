@@ -1,0 +1,155 @@
+"""Compute the frozen part of a model once for each example."""
+
+import contextlib
+import types
+
+import keras
+import numpy as np
+from keras.src.backend.tensorflow.trainer import TFEpochIterator
+from keras.src.utils import io_utils
+
+from keras_transfer.caching.cached_data import (
+    CachedData,
+    find_cached_data,
+)
+from keras_transfer.caching.cut import Cut, NoCutError
+from keras_transfer.caching.feature_table import fill_feature_table
+from keras_transfer.callbacks.companion import find_companions
+from keras_transfer.callbacks.data_replay import find_epoch_iterator
+from keras_transfer.freezing.freezable_model import Freezable
+
+
+class PrefixCache(keras.callbacks.Callback):
+    """Lets `fit` train what is not frozen on cached features.
+
+    As a phase of `GradualUnfreezing` begins, the model is cut where what is
+    frozen ends. The tensors that leave the frozen part are computed once for
+    each example, and `fit` is given these for the rest of the phase, in the
+    order in which it would have had the examples. The model is the same one:
+    losses, metrics, callbacks and weights are those of a training without it,
+    to rounding. Where a phase cannot be cached, it trains as ever.
+
+    It comes after `GradualUnfreezing` in the list.
+
+    Args:
+        train: The data that `fit` is given, a `tf.data.Dataset`.
+        validation_data: The same, or `None`.
+        class_weight: What `fit` is given.
+        seed: Seed for the order of data sets that are shuffled here. Defaults
+            to `None`, for a random one.
+        insists: Whether to cache a phase of a single epoch, too.
+    """
+
+    def __init__(
+        self,
+        train,
+        validation_data=None,
+        *,
+        class_weight: dict[int, float] | None = None,
+        seed: int | None = None,
+        insists: bool = False,
+    ):
+        super().__init__()
+        self._train = train
+        self._validation_data = validation_data
+        self._class_weight = class_weight
+        # Of NumPy, which `set_random_seed` seeds.
+        self._seed = np.random.randint(2**31) if seed is None else seed
+        self._insists = insists
+        self._now = types.SimpleNamespace(epoch=0)
+
+    def on_train_begin(self, logs=None):
+        self._epoch_iterator = find_epoch_iterator()
+        if self._epoch_iterator is not None:
+            self._examples = self._epoch_iterator._distributed_dataset
+        self._phase_number = None
+        self._verbose = self.params.get("verbose")
+        self.model._cut = None
+
+    def on_epoch_begin(self, epoch, logs=None):
+        self._now.epoch = epoch
+        unfreezing = find_companions(self.model)["GradualUnfreezing"]
+        if self._phase_number != unfreezing.phase_number:
+            self._phase_number = unfreezing.phase_number
+            # All of them, when going on as well: the order is that of then.
+            self._begin_phase(unfreezing.phase.epochs)
+
+    def _begin_phase(self, epochs: int) -> None:
+        before = self.model._cut
+        try:
+            cut = self._fill(epochs, before)
+        except NoCutError as reason:
+            cut, note = None, f"Not cached: {reason}."
+        else:
+            note = _describe(cut)
+        if self._verbose:
+            io_utils.print_msg(note)
+        if cut is not None or before is not None:
+            self._train_on(cut)
+
+    def _fill(self, epochs: int, before: Cut | None) -> Cut:
+        model = self.model
+        if model.distribute_strategy.num_replicas_in_sync > 1:
+            raise NoCutError("the model trains on several replicas")
+        if self._epoch_iterator is None or not isinstance(model, Freezable):
+            raise NoCutError("the model is of a class of its own")
+        cut = Cut(model)
+        if epochs < 2 and not self._insists:
+            raise NoCutError("the phase lasts a single epoch")
+        cut.cached = (self._compute(cut, self._train, before),)
+        if self._validation_data is not None:
+            # Where it cannot be cached, the whole model takes it as ever.
+            with contextlib.suppress(NoCutError):
+                validation = self._compute(cut, self._validation_data, before)
+                cut.cached = (*cut.cached, validation)
+        return cut
+
+    def _compute(self, cut: Cut, data, before: Cut | None) -> CachedData:
+        known = before and find_cached_data(before, data)
+        way = known and cut.from_another(before)
+        has_bar = self._verbose not in (0, 2)
+        if way:
+            table = known.table.transform(way, has_bar)
+        else:
+            table = fill_feature_table(cut.run_prefix, data, verbose=has_bar)
+        # Not by counting: Keras begins to iterate more often than it trains.
+        now = self._now
+        table = table.reshuffle(
+            self._seed, epochs=iter(lambda: now.epoch, None)
+        )
+        weights = cut.digest_weights()
+        return CachedData(data, weights, table, table.make_dataset())
+
+    def _train_on(self, cut: Cut | None) -> None:
+        """Let `fit` go on with what is cached at a cut, or all of it."""
+        model, train, validation = self.model, self._examples, None
+        if cut is not None:
+            cached, *rest = cut.cached
+            epochs = self._make_epochs(cached.dataset, self._class_weight)
+            train = epochs._distributed_dataset
+            if rest:
+                validation = self._make_epochs(rest[0].dataset)
+        model._cut = cut
+        # Keras 3.15 has no way to give `fit` other data in its middle.
+        self._epoch_iterator._distributed_dataset = train
+        model._eval_epoch_iterator = validation
+        model.make_train_function(force=True)
+        model.test_function = None
+
+    def _make_epochs(self, dataset, class_weight=None) -> TFEpochIterator:
+        return TFEpochIterator(
+            x=dataset,
+            class_weight=class_weight,
+            shuffle=False,
+            distribute_strategy=self.model.distribute_strategy,
+            steps_per_execution=self.model.steps_per_execution,
+        )
+
+
+def _describe(cut: Cut) -> str:
+    count = sum(len(cached.table.order.numbers) for cached in cut.cached)
+    size = sum(cached.table.bytes for cached in cut.cached)
+    return (
+        f"Cached: the frozen part is computed once for each of {count:,} "
+        f"examples ({size / 1e6:,.1f} MB)."
+    )

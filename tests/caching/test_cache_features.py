@@ -1,0 +1,64 @@
+import keras
+import numpy as np
+import pytest
+
+import keras_transfer as kt
+from tests import networks
+
+
+def pictures():
+    random = np.random.default_rng(0)
+    return random.uniform(0, 255, (20, 8, 8, 3)), np.arange(20) % 3
+
+
+def test_features_of_a_backbone():
+    backbone = networks.tiny_backbone()
+    x, y = pictures()
+    features = kt.cache_features(backbone, (x, y))
+    found, labels = zip(*features, strict=True)
+    expected = backbone.model(backbone.preprocess(x), training=False)
+    np.testing.assert_allclose(np.concatenate(found), expected, atol=1e-6)
+    assert np.concatenate(labels).tolist() == y.tolist()
+
+
+def test_features_train_a_head_of_ones_own(tmp_path):
+    for colour in range(2):
+        folder = tmp_path / "ab"[colour]
+        folder.mkdir()
+        for n in range(8):
+            image = np.full((8, 8, 3), 200 * colour + n)
+            keras.utils.save_img(folder / f"{n}.png", image, scale=False)
+    train, validation = kt.load_image_folder(tmp_path, image_size=8)
+    backbone = networks.tiny_backbone()
+    head = keras.Sequential(
+        [
+            keras.layers.GlobalAveragePooling2D(),
+            keras.layers.Dense(2, activation="softmax"),
+        ]
+    )
+    loss = "sparse_categorical_crossentropy"
+    head.compile(keras.optimizers.Adam(0.1), loss, metrics=["accuracy"])
+    features, held_back = (
+        kt.cache_features(backbone, data) for data in (train, validation)
+    )
+    assert features.class_names == ["a", "b"]
+    head.fit(features, epochs=30, verbose=0)
+    assert head.evaluate(held_back, verbose=0)[1] == 1
+
+
+def test_features_of_a_model_with_frozen_groups():
+    model = networks.build("unet")
+    x = networks.batch_for(model)
+    kt.set_trainable(model, "block_[4-9].*")
+    [(features, _)] = kt.cache_features(model, (x, np.zeros(len(x))))
+    assert len(features) > 1 and all(len(part) == len(x) for part in features)
+
+
+def test_what_cannot_be_cached_is_refused():
+    model = networks.mlp()
+    data = (networks.batch_for(model), np.zeros(6))
+    with pytest.raises(ValueError, match="nothing that is frozen.*Received: "):
+        kt.cache_features(model, data)
+    kt.set_trainable(model, "head")
+    with pytest.raises(ValueError, match="MB of memory.*Received: model="):
+        kt.cache_features(model, data, memory_limit=10)

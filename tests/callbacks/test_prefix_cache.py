@@ -1,0 +1,338 @@
+"""Training on cached features, against training without a cache."""
+
+import keras
+import numpy as np
+import pytest
+import tensorflow as tf
+
+import keras_transfer as kt
+from keras_transfer.caching.cached_data import find_cached
+from keras_transfer.callbacks.prefix_cache import PrefixCache
+from tests.callbacks.test_transfer_board import read, texts
+
+COUNTERS = {}
+PHASES = [
+    kt.Phase("head", 2, 0.05),
+    kt.Phase("top:1", 2, 0.02),
+    kt.Phase("head", 2, 0.02),
+    kt.Phase("all", 2, 0.01),
+    kt.Phase("head", 2, 0.01, schedule="one_cycle"),
+]
+
+
+@keras.saving.register_keras_serializable("tests")
+class Counter(keras.layers.Layer):
+    """Counts the examples that go through it, outside of what Keras tracks."""
+
+    def call(self, inputs):
+        count = tf.shape(inputs)[0]
+        if self.name in COUNTERS and not isinstance(inputs, keras.KerasTensor):
+            COUNTERS[self.name].assign_add(count)
+        return inputs
+
+
+def build(counter="counter", **options):
+    """A classifier of three convolutions that counts its examples."""
+    keras.utils.set_random_seed(0)
+    COUNTERS[counter] = tf.Variable(0)
+    inputs = keras.Input((8, 8, 3))
+    x = keras.layers.Rescaling(1 / 255)(inputs)
+    x = Counter(name=counter)(x)
+    for number in (1, 2, 3):
+        x = keras.layers.Conv2D(4, 3, name=f"block{number}_conv")(x)
+        x = keras.layers.BatchNormalization(name=f"block{number}_bn")(x)
+        x = keras.layers.ReLU(name=f"block{number}_relu")(x)
+        x = keras.layers.Dropout(0.2, name=f"block{number}_dropout")(x)
+    backbone = kt.load_backbone(keras.Model(inputs, x, name="base"))
+    return kt.build_classifier(backbone, 3, **options)
+
+
+def pictures(count=40, seed=0):
+    random = np.random.default_rng(seed)
+    x = random.uniform(0, 255, (count, 8, 8, 3)).astype("float32")
+    return x, (x[:, 0, 0, 0] // 86).astype(int)
+
+
+def train(cache, strategy=PHASES, data=None, model=None, **options):
+    data = data or (pictures(), pictures(20, seed=1))
+    result = kt.fine_tune(
+        model or build(),
+        *data,
+        strategy=strategy,
+        **{"log_dir": False, "seed": 0, "verbose": 0, **options},
+        cache=cache,
+    )
+    assert result.model._cut is None
+    return result
+
+
+def check_same(one, other):
+    assert one.history.keys() == other.history.keys()
+    for name, values in one.history.items():
+        np.testing.assert_allclose(values, other.history[name], atol=1e-5)
+    for a, b in zip(
+        one.model.get_weights(), other.model.get_weights(), strict=True
+    ):
+        np.testing.assert_allclose(a, b, atol=1e-5)
+    accuracies = (
+        [phase.accuracy for phase in result.report.phases]
+        for result in (one, other)
+    )
+    assert len(set(map(str, accuracies))) == 1
+
+
+@pytest.mark.parametrize(
+    "strategy", ["extraction", "lp_ft", "gradual", "surgical", "auto", PHASES]
+)
+def test_every_strategy_gives_the_same(strategy):
+    epochs = {} if strategy is PHASES else {"epochs": 8}
+    check_same(
+        train(False, strategy, **epochs), train("auto", strategy, **epochs)
+    )
+
+
+def as_dataset(arrays):
+    return tf.data.Dataset.from_tensor_slices(arrays).batch(8)
+
+
+# Keras, of data that does not know its length.
+@pytest.mark.filterwarnings("ignore:Your input ran out of data")
+@pytest.mark.parametrize(
+    "kind", ["dataset", "weights", "classes", "no validation", "counted out"]
+)
+def test_every_kind_of_data_gives_the_same(kind):
+    arrays, held_back = pictures(), pictures(20, seed=1)
+    options = {}
+    if kind == "dataset":
+        data = as_dataset(arrays), as_dataset(held_back)
+    elif kind == "weights":
+        data = (*arrays, np.linspace(0, 2, 40)), held_back
+    elif kind == "classes":
+        data = arrays, held_back
+        options["class_weight"] = {0: 1.0, 1: 2.0, 2: 5.0}
+    elif kind == "counted out":  # a data set that does not know its length
+        unknown = as_dataset(arrays).filter(lambda x, y: True)
+        data = unknown, as_dataset(held_back)
+    else:
+        data = (arrays,)
+    phases = PHASES[:4]  # the last needs to know how long it is
+    check_same(*(train(c, phases, data, **options) for c in (False, "auto")))
+
+
+def test_a_folder_gives_the_same(tmp_path):
+    x, y = pictures()
+    for n, (image, label) in enumerate(zip(x, y, strict=True)):
+        folder = tmp_path / "abc"[label]
+        folder.mkdir(exist_ok=True)
+        keras.utils.save_img(folder / f"{n}.png", image, scale=False)
+
+    def load():
+        return kt.load_image_folder(tmp_path, image_size=8, batch_size=8)
+
+    check_same(*(train(c, data=load()) for c in (False, "auto")))
+
+
+@pytest.mark.parametrize(
+    "options",
+    [{"steps_per_execution": 3}, {"jit_compile": True}, {"run_eagerly": True}],
+    ids=str,
+)
+def test_every_way_to_compile_gives_the_same(options):
+    def compiled():
+        model = build()
+        loss = "sparse_categorical_crossentropy"
+        model.compile("adam", loss, metrics=["accuracy"], **options)
+        return model
+
+    check_same(*(train(c, PHASES[:2], model=compiled()) for c in (False, True)))
+
+
+def test_mixed_precision_gives_the_same():
+    keras.config.set_dtype_policy("mixed_float16")
+    try:
+        results = [train(cache, PHASES[:2]) for cache in (False, True)]
+    finally:
+        keras.config.set_dtype_policy("float32")
+    check_same(*results)
+
+
+def count(cache, strategy, **options):
+    model = build()
+    train(cache, strategy, model=model, **options)
+    return int(COUNTERS["counter"])
+
+
+def test_each_example_goes_through_the_frozen_part_once():
+    head = [kt.Phase("head", 9, 0.01)]
+    # Once for what it is before, and once for the cache.
+    assert count("auto", head) == 20 + 60
+    assert count(False, head) == 9 * 60 + 3 * 20
+
+
+def test_what_is_cached_is_used_again():
+    # Two phases with the same prefix, then one with a longer one.
+    phases = [kt.Phase("top:1", 2, 0.01), kt.Phase("top:1", 2, 0.001)]
+    assert count("auto", [*phases, kt.Phase("head", 2, 0.01)]) == 20 + 60
+    # A prefix that was trained in between is computed anew.
+    phases = [kt.Phase("head", 2, 0.01), kt.Phase("all", 1, 0.01)]
+    uncached = 60 + 20  # an epoch, and the report at its end
+    assert count("auto", [*phases, phases[0]]) == 20 + 60 + uncached + 60
+
+
+def test_a_phase_of_one_epoch_is_cached_on_demand():
+    phase = [kt.Phase("head", 1, 0.01)]
+    assert count("auto", phase) == 20 + 60 + 2 * 20
+    assert count(True, phase) == 20 + 60
+
+
+def test_other_calls_of_the_model_are_as_ever():
+    """What callbacks do with pictures, while `fit` is on features."""
+    x, y = pictures(20, seed=1)
+    seen = []
+
+    class Look(keras.callbacks.Callback):
+        def on_epoch_end(self, epoch, logs=None):
+            assert self.model._cut is not None
+            answers = self.model.predict(x, verbose=0)
+            called = self.model(x, training=False)
+            np.testing.assert_allclose(answers, called, atol=1e-6)
+            right = (answers.argmax(axis=1) == y).mean()
+            seen.append(right)
+            assert right == pytest.approx(logs["val_accuracy"])
+
+    train("auto", PHASES[:2], callbacks=Look())
+    assert len(seen) == 4
+
+
+def test_what_others_are_given_is_what_the_model_would_compute():
+    data = as_dataset(pictures())
+    model = build()
+
+    class Spoil(keras.callbacks.Callback):
+        def on_epoch_end(self, epoch, logs=None):
+            if epoch:
+                return
+            assert find_cached(self.model, data) is not data
+            assert find_cached(self.model, 3) == 3
+            kernel = self.model.get_layer("backbone").layers[3].kernel
+            kernel.assign(kernel + 1)
+            assert find_cached(self.model, data) is data
+
+    phases = [kt.Phase("head", 2, 0.01)]
+    model.compile("adam", "sparse_categorical_crossentropy")
+    model.fit(
+        data,
+        epochs=2,
+        verbose=0,
+        callbacks=[
+            kt.GradualUnfreezing(phases),
+            PrefixCache(data),
+            Spoil(),
+        ],
+    )
+
+
+def test_the_board_is_the_same(tmp_path):
+    logs = []
+    for name, cache in (("one", False), ("two", "auto")):
+        train(cache, PHASES[:2], log_dir=tmp_path / name)
+        logs.append(read(tmp_path / name / "validation"))
+    assert logs[0].keys() == logs[1].keys()
+    one, two = (texts(its_logs, "class_report") for its_logs in logs)
+    assert one == two and len(one) == 4
+
+
+@pytest.mark.parametrize("epoch", [1, 2, 5, 9])
+def test_an_interrupted_training_ends_the_same(epoch, tmp_path):
+    class Stop(keras.callbacks.Callback):
+        seen = 0
+
+        def on_train_batch_end(self, batch, logs=None):
+            self.seen += 1
+            if self.seen == 5 * epoch + 2:
+                raise KeyboardInterrupt
+
+    options = {"resume": True, "log_dir": tmp_path / "killed"}
+    with pytest.raises(KeyboardInterrupt):
+        train("auto", callbacks=Stop(), **options)
+    whole = train("auto", resume=True, log_dir=tmp_path / "whole")
+    check_same(whole, train("auto", **options))
+    # With or without a cache: what is kept is the same.
+    check_same(whole, train(False, resume=True, log_dir=tmp_path / "whole"))
+
+
+def test_an_interrupted_training_on_shuffled_data_ends_the_same(tmp_path):
+    def run(folder, callbacks=()):
+        pairs = tf.data.Dataset.from_tensor_slices(pictures())
+        data = pairs.shuffle(40, seed=3).batch(8), as_dataset(pictures(20))
+        log_dir = tmp_path / folder
+        return train(
+            "auto",
+            PHASES[:3],
+            data,
+            resume=True,
+            log_dir=log_dir,
+            callbacks=callbacks,
+        )
+
+    class Stop(keras.callbacks.Callback):
+        def on_epoch_end(self, epoch, logs=None):
+            if epoch == 3:
+                raise KeyboardInterrupt
+
+    whole = run("whole")
+    with pytest.raises(KeyboardInterrupt):
+        run("killed", Stop())
+    check_same(whole, run("killed"))
+
+
+class Ordered(keras.utils.PyDataset):
+    def __len__(self):
+        return 5
+
+    def __getitem__(self, n):
+        return pictures(8, seed=n)
+
+
+def test_it_says_what_is_cached_and_if_not_why(capsys):
+    flip = keras.layers.RandomFlip(name="flip")
+
+    def shaken():
+        random = tf.random.Generator.from_seed(0)
+        return as_dataset(pictures()).map(
+            lambda x, y: (x + random.uniform(tf.shape(x)), y)
+        )
+
+    cases = [
+        ({}, "Cached: the frozen part is computed once for each of 60 exampl"),
+        ({"model": build(augmentation=flip)}, "cached: `augmentation` may"),
+        ({"data": (Ordered(),)}, "cached: a `PyDataset` may give other"),
+        ({"data": (shaken(),)}, "cached: the data differs from one pass to"),
+        ({"strategy": [kt.Phase("all", 2, 0.1)]}, "cached: nothing that is fr"),
+        ({"strategy": [kt.Phase("head", 1, 0.1)]}, "cached: the phase lasts a"),
+    ]
+    for options, text in cases:
+        phases = [kt.Phase("head", 2, 0.1)]
+        train("auto", **{"strategy": phases, "verbose": 2, **options})
+        assert text in capsys.readouterr().out
+
+
+def test_validation_data_that_cannot_be_cached_is_taken_as_ever():
+    data = (pictures(), Ordered())
+    check_same(*(train(c, PHASES[:2], data) for c in (False, "auto")))
+
+
+def test_on_real_weights():
+    def result(cache):
+        keras.utils.set_random_seed(0)
+        backbone = kt.load_backbone(
+            "bundled:efficientnet_lite0", input_shape=(65, 65, 3)
+        )
+        model = kt.build_classifier(backbone, 3)
+        random = np.random.default_rng(0)
+        x = random.uniform(0, 255, (24, 65, 65, 3)).astype("float32")
+        phases = [kt.Phase("head", 3, 0.01), kt.Phase("top:2", 2, 0.001)]
+        data = (x, np.arange(24) % 3), (x[:9], np.arange(9) % 3)
+        return train(cache, phases, data, model)
+
+    check_same(result(False), result("auto"))
