@@ -178,6 +178,8 @@ def _compute(batches, function, count, limit, verbose, steps=None) -> tuple:
         flat = keras.tree.flatten(part)
         if not all(isinstance(tensor, tf.Tensor) for tensor in flat):
             raise NoCutError("the data has ragged or sparse tensors")
+        with tf.device("CPU"):  # a GPU has less room
+            part = keras.tree.map_structure(tf.identity, part)
         if parts and _row_shapes(part) != _row_shapes(parts[0]):
             raise NoCutError("the examples have different shapes")
         parts.append(part)
