@@ -10,8 +10,6 @@ each and its ratio to the first. All is counted but building the
 model.
 """
 
-import argparse
-import statistics
 import time
 
 import extraction
@@ -27,26 +25,13 @@ PHASES = [
 
 
 def main():
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--images", type=int, default=640)
-    parser.add_argument("--rounds", type=int, default=3)
-    arguments = parser.parse_args()
-    data = extraction.make_images(arguments.images)
-    ways = {
-        "compile and fit": compile_each_phase,
-        "fine_tune, cache=False": lambda data: fine_tune(data, False),
-        "fine_tune": lambda data: fine_tune(data, "auto"),
-    }
-    seconds = {name: [] for name in ways}
-    for _ in range(arguments.rounds):
-        for name, way in ways.items():
-            keras.utils.clear_session()
-            seconds[name].append(way(data))
-    plain = statistics.median(seconds["compile and fit"])
-    print(f"{arguments.images} images, 3 + 4 + 4 epochs")
-    for name, found in seconds.items():
-        median = statistics.median(found)
-        print(f"{name:24} {median:8.1f} s   {plain / median:.1f} times as fast")
+    extraction.compare(
+        {
+            "compile and fit": compile_each_phase,
+            "fine_tune, cache=False": lambda data: fine_tune(data, False),
+            "fine_tune": lambda data: fine_tune(data, "auto"),
+        }
+    )
 
 
 def compile_each_phase(data):
