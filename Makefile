@@ -32,7 +32,7 @@ test: $(READY)
 	@echo "==> Checking the style of the code"
 	@$(BIN)/ruff check --quiet . && $(BIN)/ruff format --check --quiet .
 	@echo "==> Running the tests"
-	@$(BIN)/python -m pytest -q
+	@$(BIN)/python -m pytest -q -n 2
 
 clean:
 	rm -rf $(VENV) build dist *.egg-info
