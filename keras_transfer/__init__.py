@@ -21,6 +21,7 @@ from keras_transfer.builders.classifier import build_classifier
 from keras_transfer.builders.decoding import decode_predictions
 from keras_transfer.builders.replace_head import replace_head
 from keras_transfer.caching.cache_features import cache_features
+from keras_transfer.caching.feature_cache import FeatureCache
 from keras_transfer.callbacks.best_weights import BestWeights
 from keras_transfer.callbacks.gradual_unfreezing import GradualUnfreezing
 from keras_transfer.callbacks.phase_backup import PhaseBackup
@@ -44,6 +45,7 @@ __all__ = [
     "BestWeights",
     "DiscriminativeOptimizer",
     "EfficientNetLite0",
+    "FeatureCache",
     "GradualUnfreezing",
     "HubLayer",
     "LayerGroup",

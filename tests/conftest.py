@@ -1,10 +1,13 @@
 """Settings for every test: no GPU, quiet TensorFlow, fixed seeds."""
 
 import os
+import tempfile
 
 os.environ.setdefault("CUDA_VISIBLE_DEVICES", "-1")
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
 os.environ.setdefault("KERAS_BACKEND", "tensorflow")
+# What is cached there may come from other code.
+os.environ["KERAS_HOME"] = tempfile.mkdtemp(prefix="keras_transfer_tests_")
 
 import keras
 import pytest

@@ -1,13 +1,22 @@
 """Features of a frozen network, computed once, for a training of one's own."""
 
-import dataclasses
+import os
 
 import keras
 import tensorflow as tf
 
 from keras_transfer.backbones.backbone import Backbone
-from keras_transfer.caching.cut import Cut, NoCutError
-from keras_transfer.caching.feature_table import fill_feature_table
+from keras_transfer.backbones.graph import functional_graph
+from keras_transfer.caching.cut import Cut
+from keras_transfer.caching.feature_cache import FeatureCache
+from keras_transfer.caching.fill_feature_table import (
+    fill_feature_table,
+    list_examples,
+)
+from keras_transfer.caching.no_cut_error import NoCutError
+from keras_transfer.caching.prefix import Prefix, check_engine
+from keras_transfer.caching.prefix_key import digest_prefix
+from keras_transfer.caching.unrolled_graph import unroll_graph
 from keras_transfer.data.array_batches import batch_arrays
 
 _BATCH_SIZE = 32
@@ -17,15 +26,16 @@ def cache_features(
     model: keras.Model | Backbone,
     data,
     *,
+    cache: FeatureCache | str | os.PathLike | None = None,
+    engine: str = "auto",
     seed: int = 0,
-    memory_limit: int | None = None,
     verbose: bool = False,
 ) -> tf.data.Dataset:
     """Compute the frozen part of a model once for each example.
 
-    The features are kept in memory. Data of `load_image_folder` comes in the
-    order in which it would have come, epoch by epoch; other data sets that
-    shuffle are shuffled globally, and all others keep their order.
+    Data of `load_image_folder` comes in the order in which it would have come,
+    epoch by epoch; other data sets that shuffle are shuffled globally, and all
+    others keep their order.
 
     `kt.fine_tune` does this by itself; here it is for a head of one's own:
 
@@ -49,9 +59,10 @@ def cache_features(
         data: A finite `tf.data.Dataset` of batches `(x, y)` or
             `(x, y, sample_weight)`, or such a tuple of arrays. Augmentation
             in its pipeline is refused: each example is seen once.
+        cache: A `FeatureCache`, or a folder to keep the features in. Defaults
+            to `None`: in memory, if they fit.
+        engine: What computes them, as in `fine_tune`. Defaults to `"auto"`.
         seed: Seed for data sets that are shuffled here. Defaults to 0.
-        memory_limit: How many bytes may be used. Defaults to half of what is
-            free.
         verbose: Whether to show a progress bar. Defaults to `False`.
 
     Returns:
@@ -61,38 +72,54 @@ def cache_features(
 
     Raises:
         ValueError: If there is nothing to cache, or it cannot be, with the
-            reason.
+            reason; or if an argument is not as described.
     """
+    check_engine(engine)
+    cache = FeatureCache.of(cache)
     names = getattr(data, "class_names", None)
     if isinstance(data, tuple):
         data = batch_arrays(data, _BATCH_SIZE)
     try:
-        run = _find_function(model)
+        prefix = Prefix(*_find_function(model), engine)
         table = fill_feature_table(
-            run, data, memory_limit=memory_limit, verbose=verbose
+            prefix, list_examples(data), cache, verbose=verbose
         )
     except NoCutError as reason:
         raise ValueError(
             f"Features cannot be cached: {reason}. Received: model={model}, "
             f"data={data}"
         ) from None
-    features, *rest = table.columns
-    features = tuple(features.values())
-    if len(features) == 1:
-        [features] = features
-    table = dataclasses.replace(table, columns=(features, *rest))
-    dataset = table.reshuffle(seed).make_dataset()
+    dataset = table.make_dataset(seed)
+    if len(table.dtypes) == 1:
+        dataset = dataset.map(lambda x, *rest: (*x.values(), *rest))
+    else:
+        dataset = dataset.map(lambda x, *rest: (tuple(x.values()), *rest))
     if names is not None:
         dataset.class_names = names
     return dataset
 
 
-def _find_function(model):
+def _find_function(model) -> tuple:
+    """Return what computes features, and what gives it a name."""
     if not isinstance(model, Backbone):
-        return Cut(model).run_prefix
+        cut = Cut(model)
+        return cut.run_prefix, cut.digest
+    network, preprocess = model.model, model.preprocess
 
     def run(inputs):
-        x = model.preprocess(inputs)
-        return {"features": model.model(x, training=False)}
+        return {"features": network(preprocess(inputs), training=False)}
 
-    return run
+    def digest():
+        graph = functional_graph(network)
+        if graph is None:
+            raise NoCutError("the backbone has no graph to know it by")
+        unrolled = unroll_graph(graph)
+        return digest_prefix(
+            unrolled.steps,
+            unrolled.inputs,
+            unrolled.outputs,
+            network.variables,
+            preprocess,
+        )
+
+    return run, digest

@@ -1,24 +1,20 @@
 """Where a model can be cut: what is the same in each epoch, and the rest."""
 
-import hashlib
 import math
 from collections.abc import Callable
 
 import keras
-import numpy as np
 from keras.src import backend
 from keras.src.models.functional import unpack_singleton
 
 from keras_transfer.backbones.graph import functional_graph, transforms
+from keras_transfer.caching.no_cut_error import NoCutError
+from keras_transfer.caching.prefix_key import digest_prefix, digest_weights
 from keras_transfer.caching.unrolled_graph import run_steps, unroll_graph
 from keras_transfer.freezing.freezable_model import (
     can_train,
     quiet_operations,
 )
-
-
-class NoCutError(Exception):
-    """A model has no frozen part to compute once, or it cannot be kept."""
 
 
 class Cut:
@@ -30,29 +26,39 @@ class Cut:
 
     Args:
         model: A functional or sequential model.
+        with_augmentation: Whether random layers before the first weights
+            belong to the prefix. They change its inputs only when asked to.
 
     Attributes:
         names: Names of the tensors of the cut. No other cut of the model has
             the same ones.
         variables: The variables of the prefix.
         cached: Tuple of the `CachedData` of this cut.
+        steps: The `Step`s of the prefix.
+        inputs: Keys of what they read, the inputs of the model.
+        keys: Keys of the tensors of the cut.
+        augmentation: The random layers in the prefix.
 
     Raises:
         NoCutError: If there is no such prefix, with the reason.
     """
 
-    def __init__(self, model: keras.Model):
+    def __init__(self, model: keras.Model, *, with_augmentation=False):
         graph = functional_graph(model)
         if graph is None:
             raise NoCutError("the model has no graph that could be cut")
         self.cached = ()
         self._graph = graph
         self._unrolled = unroll_graph(graph)
+        self.inputs = self._unrolled.inputs
         self._quiet = quiet_operations(model)
+        self.augmentation = []
+        if with_augmentation:
+            self._find_augmentation()
         self._divide()
         layers = [
             step.operation
-            for step in self._prefix
+            for step in self.steps
             if isinstance(step.operation, keras.layers.Layer)
         ]
         if not any(map(can_train, layers)):
@@ -63,11 +69,12 @@ class Cut:
         variables = {id(v): v for layer in layers for v in layer.variables}
         self.variables = tuple(variables.values())
 
-    def run_prefix(self, inputs) -> dict:
+    def run_prefix(self, inputs, augments: bool = False) -> dict:
         """Compute the tensors of the cut.
 
         Args:
             inputs: What the model takes.
+            augments: Whether to augment them.
 
         Returns:
             A dictionary from `names` to tensors.
@@ -77,8 +84,9 @@ class Cut:
                 one of them.
         """
         flat = keras.tree.flatten(self._graph._standardize_inputs(inputs))
-        values = dict(zip(self._unrolled.inputs, flat, strict=True))
-        return self._finish_prefix(values, self._prefix)
+        values = dict(zip(self.inputs, flat, strict=True))
+        live = self.augmentation if augments else ()
+        return self._finish_prefix(values, self.steps, live)
 
     def from_another(self, other: "Cut") -> Callable[[dict], dict] | None:
         """Find a way from another cut of the same model to this one.
@@ -90,11 +98,11 @@ class Cut:
             A function from the tensors of the other cut to those of this one,
             or `None` if these do not suffice.
         """
-        needed, steps = set(self._keys) - set(other._keys), []
-        for step in reversed(self._prefix):
+        needed, steps = set(self.keys) - set(other.keys), []
+        for step in reversed(self.steps):
             if needed.intersection(step.writes):
                 needed.difference_update(step.writes)
-                needed.update(set(step.reads.values()) - set(other._keys))
+                needed.update(set(step.reads.values()) - set(other.keys))
                 steps.insert(0, step)
         if needed:
             return None
@@ -126,22 +134,31 @@ class Cut:
 
     def digest_weights(self) -> str:
         """Return a digest of the prefix's weights as they are."""
-        found = hashlib.blake2b(digest_size=16)
-        for variable in self.variables:
-            value = keras.ops.convert_to_numpy(variable.value)
-            found.update(np.ascontiguousarray(value).data)
-        return found.hexdigest()
+        return digest_weights(self.variables)
+
+    def digest(self) -> str:
+        """Return a name for what the prefix computes, as `digest_prefix`."""
+        return digest_prefix(self.steps, self.inputs, self.keys, self.variables)
 
     def _name_keys(self, tensors) -> dict:
-        named = zip(self.names, self._keys, strict=True)
+        named = zip(self.names, self.keys, strict=True)
         return {key: tensors[name] for name, key in named}
 
-    def _finish_prefix(self, values, steps) -> dict:
-        run_steps(steps, values, lambda operation: False)
-        found = [values[key] for key in self._keys]
+    def _finish_prefix(self, values, steps, live=()) -> dict:
+        run_steps(steps, values, lambda operation: operation in live)
+        found = [values[key] for key in self.keys]
         if any(backend.get_keras_mask(tensor) is not None for tensor in found):
             raise NoCutError("masks go from the frozen part to the rest")
         return dict(zip(self.names, found, strict=True))
+
+    def _find_augmentation(self) -> None:
+        behind = set()
+        for step in self._unrolled.steps:
+            is_behind = not behind.isdisjoint(step.reads.values())
+            if is_behind or can_train(step.operation):
+                behind.update(step.writes)
+            elif not self._is_constant(step.operation):
+                self.augmentation.append(step.operation)
 
     def _divide(self) -> None:
         unrolled = self._unrolled
@@ -155,15 +172,15 @@ class Cut:
             else:
                 self._tail.append(step)
         prefix = self._shorten(prefix)
-        self._prefix, needed = [], set(self._keys)
+        self.steps, needed = [], set(self.keys)
         for step in reversed(prefix):
             if needed.intersection(step.writes):
                 needed.update(step.reads.values())
-                self._prefix.insert(0, step)
+                self.steps.insert(0, step)
         written = [key for step in unrolled.steps for key in step.writes]
         order = [*unrolled.inputs, *written]
         self.names = tuple(
-            f"keras_transfer_cut_{order.index(key)}" for key in self._keys
+            f"keras_transfer_cut_{order.index(key)}" for key in self.keys
         )
 
     def _shorten(self, prefix: list) -> list:
@@ -184,7 +201,7 @@ class Cut:
             choices.append((size, -end, keys))
             if not end or transforms(prefix[end - 1].operation):
                 break
-        _, end, self._keys = min(choices)
+        _, end, self.keys = min(choices)
         self._tail = [*prefix[-end:], *self._tail]
         return prefix[:-end]
 
@@ -198,6 +215,8 @@ class Cut:
     def _is_constant(self, operation) -> bool:
         """Tell whether an operation gives the same in each epoch."""
         if not isinstance(operation, keras.layers.Layer):
+            return True
+        if operation in self.augmentation:
             return True
         if any(variable.trainable for variable in operation.variables):
             return False
@@ -219,7 +238,10 @@ class Cut:
                 break
             if not self._is_constant(step.operation):
                 name = step.operation.name
-                return f"`{name}` may change the inputs anew in each epoch"
+                return (
+                    f"`{name}` may change the inputs anew in each epoch "
+                    "(`cached_views=3` keeps three of the changes)"
+                )
         return "nothing that is frozen comes before what trains"
 
 

@@ -19,6 +19,8 @@ class Step:
         reads: The key of each tensor that it takes, by the tensor's id.
         writes: The keys of the tensors that it gives.
         tensors: These tensors, symbolic.
+        arguments: What else it is called with: positional arguments and
+            keywords, with `None` in place of tensors.
         call: Calls it with a dictionary from tensor ids to values.
     """
 
@@ -26,6 +28,7 @@ class Step:
     reads: dict[int, tuple]
     writes: tuple
     tensors: tuple
+    arguments: tuple
     call: Callable
 
 
@@ -83,7 +86,10 @@ def _unroll(graph, scope, known, steps) -> list:
             writes = tuple((scope, id(tensor)) for tensor in node.outputs)
             call = _make_call(node)
             tensors = tuple(node.outputs)
-            steps.append(Step(node.operation, reads, writes, tensors, call))
+            others = _drop_tensors(node)
+            steps.append(
+                Step(node.operation, reads, writes, tensors, others, call)
+            )
             made = writes
         else:
             # A model may be called more than once: each call is a scope.
@@ -91,7 +97,7 @@ def _unroll(graph, scope, known, steps) -> list:
             writes = tuple((its_scope, id(tensor)) for tensor in inner.inputs)
             call = _make_entrance(node, inner)
             tensors = tuple(inner.inputs)
-            steps.append(Step(None, reads, writes, tensors, call))
+            steps.append(Step(None, reads, writes, tensors, (), call))
             known.update(zip(writes, writes, strict=True))
             made = _unroll(inner, its_scope, known, steps)
         outer = [(scope, id(tensor)) for tensor in node.outputs]
@@ -103,6 +109,13 @@ def _is_plain(node) -> bool:
     """Tell whether a model is called with its inputs and nothing else."""
     return len(node.arguments.args) == 1 and not any(
         value is not None for value in node.arguments.kwargs.values()
+    )
+
+
+def _drop_tensors(node) -> tuple:
+    return keras.tree.map_structure(
+        lambda value: None if isinstance(value, keras.KerasTensor) else value,
+        (node.arguments.args, node.arguments.kwargs),
     )
 
 

@@ -1,19 +1,35 @@
 """Compute the frozen part of a model once for each example."""
 
 import contextlib
+import dataclasses
+import functools
 import types
 
 import keras
 import numpy as np
+import tensorflow as tf
 from keras.src.backend.tensorflow.trainer import TFEpochIterator
+from keras.src.trainers.data_adapters.tf_dataset_adapter import (
+    make_class_weight_map_fn,
+)
 from keras.src.utils import io_utils
 
 from keras_transfer.caching.cached_data import (
     CachedData,
     find_cached_data,
 )
-from keras_transfer.caching.cut import Cut, NoCutError
-from keras_transfer.caching.feature_table import fill_feature_table
+from keras_transfer.caching.cut import Cut
+from keras_transfer.caching.examples import OrderedExamples
+from keras_transfer.caching.feature_cache import FeatureCache
+from keras_transfer.caching.feature_table import StoredRows
+from keras_transfer.caching.fill_feature_table import (
+    fill_feature_table,
+    list_examples,
+)
+from keras_transfer.caching.mixup import mix_batch
+from keras_transfer.caching.no_cut_error import NoCutError
+from keras_transfer.caching.prefix import Prefix, check_engine
+from keras_transfer.caching.seeding import seeded
 from keras_transfer.callbacks.companion import find_companions
 from keras_transfer.callbacks.data_replay import find_epoch_iterator
 from keras_transfer.freezing.freezable_model import Freezable
@@ -34,6 +50,11 @@ class PrefixCache(keras.callbacks.Callback):
     Args:
         train: The data that `fit` is given, a `tf.data.Dataset`.
         validation_data: The same, or `None`.
+        cache: A `FeatureCache`, where to keep features.
+        engine: The engine that computes them, as in `fine_tune`.
+        views: How many augmented views of each example to keep, as
+            `cached_views` of `fine_tune`.
+        mixup: As in `fine_tune`.
         class_weight: What `fit` is given.
         seed: Seed for the order of data sets that are shuffled here. Defaults
             to `None`, for a random one.
@@ -45,6 +66,10 @@ class PrefixCache(keras.callbacks.Callback):
         train,
         validation_data=None,
         *,
+        cache: FeatureCache | None = None,
+        engine: str = "auto",
+        views: int | None = None,
+        mixup: float = 0.0,
         class_weight: dict[int, float] | None = None,
         seed: int | None = None,
         insists: bool = False,
@@ -52,6 +77,11 @@ class PrefixCache(keras.callbacks.Callback):
         super().__init__()
         self._train = train
         self._validation_data = validation_data
+        check_engine(engine)
+        self._cache = FeatureCache.of(cache)
+        self._engine = engine
+        self._views = views
+        self._mixup = mixup
         self._class_weight = class_weight
         # Of NumPy, which `set_random_seed` seeds.
         self._seed = np.random.randint(2**31) if seed is None else seed
@@ -93,39 +123,70 @@ class PrefixCache(keras.callbacks.Callback):
             raise NoCutError("the model trains on several replicas")
         if self._epoch_iterator is None or not isinstance(model, Freezable):
             raise NoCutError("the model is of a class of its own")
-        cut = Cut(model)
+        cut = Cut(model, with_augmentation=self._views is not None)
         if epochs < 2 and not self._insists:
             raise NoCutError("the phase lasts a single epoch")
-        cut.cached = (self._compute(cut, self._train, before),)
+        prefix = Prefix(cut.run_prefix, cut.digest, self._engine)
+        compute = functools.partial(self._compute, cut, before, prefix)
+        if cut.augmentation and self._views > 1:
+            cut.cached = (self._compute_views(cut),)
+        else:
+            cut.cached = (compute(self._train),)
         if self._validation_data is not None:
             # Where it cannot be cached, the whole model takes it as ever.
             with contextlib.suppress(NoCutError):
-                validation = self._compute(cut, self._validation_data, before)
-                cut.cached = (*cut.cached, validation)
+                cut.cached = (*cut.cached, compute(self._validation_data))
         return cut
 
-    def _compute(self, cut: Cut, data, before: Cut | None) -> CachedData:
+    def _compute_views(self, cut: Cut) -> CachedData:
+        run = functools.partial(cut.run_prefix, augments=True)
+        key = f"augmented {self._seed}"
+        prefix = Prefix(run, lambda: f"{cut.digest()} {key}", engine=None)
+        examples = list_examples(self._train, self._views)
+        with seeded(cut.augmentation, self._seed):
+            return self._keep(cut, self._train, prefix, examples)
+
+    def _compute(self, cut, before, prefix, data) -> CachedData:
         known = before and find_cached_data(before, data)
         way = known and cut.from_another(before)
+        if not way or known.table.views > 1:
+            return self._keep(cut, data, prefix, list_examples(data))
+        prefix = Prefix(way, cut.digest, self._engine)
+        old = known.table
+        examples = OrderedExamples(old.as_order(), old.shuffled_batches)
+        return self._keep(cut, data, prefix, examples, order=old.order)
+
+    def _keep(self, cut, data, prefix, examples, **known) -> CachedData:
         has_bar = self._verbose not in (0, 2)
-        if way:
-            table = known.table.transform(way, has_bar)
-        else:
-            table = fill_feature_table(cut.run_prefix, data, verbose=has_bar)
+        table = fill_feature_table(
+            prefix, examples, self._cache, verbose=has_bar
+        )
+        table = dataclasses.replace(table, **known)
+        dataset = self._make_dataset(table)
+        return CachedData(data, cut.digest_weights(), table, dataset)
+
+    def _make_dataset(self, table, change=None) -> tf.data.Dataset:
         # Not by counting: Keras begins to iterate more often than it trains.
         now = self._now
-        table = table.reshuffle(
-            self._seed, epochs=iter(lambda: now.epoch, None)
-        )
-        weights = cut.digest_weights()
-        return CachedData(data, weights, table, table.make_dataset())
+        epochs = iter(lambda: now.epoch, None)
+        return table.make_dataset(self._seed, epochs=epochs, change=change)
+
+    def _mix(self, batch, draw) -> tuple:
+        if self._class_weight:
+            # Keras does not do that where there are weights already.
+            batch = make_class_weight_map_fn(self._class_weight)(*batch)
+        return mix_batch(batch, self._mixup, draw)
 
     def _train_on(self, cut: Cut | None) -> None:
         """Let `fit` go on with what is cached at a cut, or all of it."""
         model, train, validation = self.model, self._examples, None
         if cut is not None:
             cached, *rest = cut.cached
-            epochs = self._make_epochs(cached.dataset, self._class_weight)
+            if self._mixup:
+                dataset = self._make_dataset(cached.table, self._mix)
+                epochs = self._make_epochs(dataset)
+            else:
+                epochs = self._make_epochs(cached.dataset, self._class_weight)
             train = epochs._distributed_dataset
             if rest:
                 validation = self._make_epochs(rest[0].dataset)
@@ -147,9 +208,13 @@ class PrefixCache(keras.callbacks.Callback):
 
 
 def _describe(cut: Cut) -> str:
-    count = sum(len(cached.table.order.numbers) for cached in cut.cached)
-    size = sum(cached.table.bytes for cached in cut.cached)
+    tables = [cached.table for cached in cut.cached]
+    count = sum(table.views * len(table.order.numbers) for table in tables)
+    size = sum(table.bytes for table in tables)
+    kind = "examples" if tables[0].views == 1 else "views"
+    places = {type(table.rows) for table in tables}
+    where = "on disk" if StoredRows in places else "in memory"
     return (
         f"Cached: the frozen part is computed once for each of {count:,} "
-        f"examples ({size / 1e6:,.1f} MB)."
+        f"{kind} ({size / 1e6:,.1f} MB {where})."
     )

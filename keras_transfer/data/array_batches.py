@@ -1,8 +1,11 @@
 """Batches of examples that are in memory as arrays."""
 
+import functools
+
 import numpy as np
 import tensorflow as tf
 
+from keras_transfer.data.example_digests import digest_examples
 from keras_transfer.data.example_order import ExampleOrder
 
 
@@ -41,4 +44,6 @@ def batch_arrays(
         return tf.nest.map_structure(lambda a: tf.gather(a, numbers), whole)
 
     batches = order.batch(batch_size)
-    return ExampleOrder(batches, np.arange(count), fetch).make_dataset()
+    digest = functools.partial(digest_examples, arrays)
+    numbers = np.arange(count)
+    return ExampleOrder(batches, numbers, fetch, digest).make_dataset()

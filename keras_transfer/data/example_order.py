@@ -22,11 +22,15 @@ class ExampleOrder:
             is the next epoch of all.
         numbers: The numbers of all examples, `int64`, in a fixed order.
         fetch: A function for `tf.data.Dataset.map`, from numbers to a batch.
+        digest: A function that computes a digest of each example, in the
+            order of `numbers`, as `digest_examples` does. Two examples with
+            the same digest are the same. `None` where there is no quick way.
     """
 
     batches: tf.data.Dataset
     numbers: np.ndarray
     fetch: Callable
+    digest: Callable[[], np.ndarray] | None = None
 
     def make_dataset(self) -> tf.data.Dataset:
         """Return the data set, which has this as its `example_order`."""

@@ -8,6 +8,7 @@ import unicodedata
 from collections.abc import Callable
 
 import numpy as np
+import PIL
 import tensorflow as tf
 from keras.src.utils import io_utils
 
@@ -16,6 +17,7 @@ from keras_transfer.data.class_folders import (
     check_classes,
     list_image_folder,
 )
+from keras_transfer.data.example_digests import digest_texts
 from keras_transfer.data.example_order import shuffle_numbers
 from keras_transfer.data.image_stream import stream_images
 
@@ -177,13 +179,14 @@ def load_image_folder(
         max_pixels=max_pixels,
     )
     key_of = _key_function(split_by, folder)
-    keys = {}
+    keys, contents = {}, {}
 
     def read_with_key(path):
         pixels = read(path)
         # Right after decoding, the file still is in the system's cache.
+        content = contents[path] = splits.content_key(path)
         if validation_split:
-            keys[path] = key_of(path)
+            keys[path] = content if key_of is None else key_of(path)
         return pixels
 
     paths, classes, left_out = list_image_folder(folder)
@@ -228,6 +231,12 @@ def load_image_folder(
         )
         io_utils.print_msg("\n".join([summary, *notes]))
 
+    digests = digest_texts(
+        [
+            f"{contents[path]} {label} {read.keywords} {PIL.__version__}"
+            for path, label in zip(paths, labels, strict=True)
+        ]
+    )
     held_back = np.flatnonzero(in_validation)
     rest = np.flatnonzero(~in_validation)
     stream = functools.partial(
@@ -237,6 +246,7 @@ def load_image_folder(
         paths=paths,
         read=read,
         kept=kept,
+        digests=digests,
         batch_size=batch_size,
     )
     train = stream(shuffle_numbers(rest, seed), indices=rest)
@@ -273,7 +283,7 @@ def _list_unreadable(folder, paths, reasons, on_error):
 
 def _key_function(split_by, folder):
     if split_by == "content":
-        return splits.content_key
+        return None
     if split_by == "name":
         # macOS stores accents decomposed, others as they were typed.
         return lambda path: unicodedata.normalize(

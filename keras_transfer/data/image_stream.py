@@ -21,6 +21,7 @@ def stream_images(
     paths: list[str],
     read: Callable[[str], np.ndarray],
     kept: np.ndarray,
+    digests: np.ndarray,
     batch_size: int,
 ) -> tf.data.Dataset:
     """Turn indices into batches of images and labels.
@@ -34,6 +35,7 @@ def stream_images(
         paths: For each image its file.
         read: Reads a file as `uint8` pixels `(height, width, 3)`.
         kept: Decoded images `(rows, height, width, 3)`, `uint8`.
+        digests: For each image a digest of it and its class.
         batch_size: Images a batch; the last one may be smaller.
 
     Returns:
@@ -60,7 +62,8 @@ def stream_images(
         return tf.cast(images, "float32"), numbers
 
     batches = order.batch(batch_size)
-    dataset = ExampleOrder(batches, indices, to_tensors).make_dataset()
+    order = ExampleOrder(batches, indices, to_tensors, lambda: digests[indices])
+    dataset = order.make_dataset()
     dataset._kept_images = kept
     return dataset
 

@@ -2,6 +2,8 @@
 
 import dataclasses
 import datetime
+import math
+import numbers
 import os
 
 import keras
@@ -14,6 +16,8 @@ from keras_transfer.board.answers import (
     name_classes,
 )
 from keras_transfer.board.class_report import class_rows
+from keras_transfer.caching.feature_cache import FeatureCache
+from keras_transfer.caching.prefix import check_engine
 from keras_transfer.callbacks.best_weights import BestWeights
 from keras_transfer.callbacks.gradual_unfreezing import GradualUnfreezing
 from keras_transfer.callbacks.phase_backup import PhaseBackup
@@ -67,7 +71,10 @@ def fine_tune(
     learning_rate: float | None = None,
     optimizer: keras.optimizers.Optimizer | str | None = None,
     log_dir: str | os.PathLike | bool | None = None,
-    cache: str | bool = "auto",
+    cache: FeatureCache | str | os.PathLike | bool = "auto",
+    engine: str = "auto",
+    cached_views: int | None = None,
+    mixup: float = 0.0,
     class_weight: dict[int, float] | str | None = None,
     resume: bool = False,
     callbacks=(),
@@ -115,10 +122,29 @@ def fine_tune(
         log_dir: Folder for TensorBoard. Defaults to
             `logs/<date-time>-<model>-<strategy>`; `False` for no logs.
         cache: Whether to compute the frozen part of the model once for each
-            example, in memory, instead of in each epoch; what comes of it is
-            the same, to rounding. `"auto"` does that in phases of more than
-            one epoch, `True` in these, too. A line says what is cached, and
-            if not, why. Defaults to `"auto"`.
+            example, instead of in each epoch; what comes of it is the same,
+            to rounding. `"auto"` does that in phases of more than one epoch,
+            `True` in these, too. A folder keeps what is computed for other
+            trainings, and `kt.FeatureCache` says more. A line tells what is
+            cached, and if not, why. Defaults to `"auto"`.
+        engine: What computes the frozen part for the cache. `"tensorflow"`
+            with BatchNorm folded into the convolutions; `"openvino"` or
+            `"litert"`, which `pip install "keras-transfer[fast]"` brings;
+            `"openvino_bfloat16"`, faster on some processors, and rounded to 2
+            digits. The others are compared with the model on the first
+            examples, and give way to it, with a warning, where they differ by
+            more than 1e-5. `"auto"` is OpenVINO where it is installed, else
+            TensorFlow. Defaults to `"auto"`.
+        cached_views: How many augmented views of each training example are
+            kept, where the model augments its inputs; each epoch draws one of
+            them. That is `cached_views` passes over the data instead of one
+            for each epoch, and only as many different pictures; 1 is the
+            pictures as they are. Defaults to `None`: a model that augments is
+            not cached.
+        mixup: Where above 0, cached features are mixed with those of another
+            example in each step, by shares that follow a Beta distribution
+            with this parameter (0.2, say), and so is the loss. For more than
+            a few examples. Defaults to 0.
         class_weight: As in `fit`; or `"balanced"`, to weight classes by their
             inverse frequency.
         resume: Whether to keep the state of the training under `log_dir`, and
@@ -137,11 +163,10 @@ def fine_tune(
         ValueError: If an argument is not as described, or data and model do
             not fit together. Nothing is trained then.
     """
-    if not (cache == "auto" or isinstance(cache, bool)):
-        raise ValueError(
-            '`cache` must be "auto", `True` or `False`. '
-            f"Received: cache={cache!r}"
-        )
+    is_plain = cache == "auto" or isinstance(cache, bool)
+    feature_cache = FeatureCache.of(None if is_plain else cache)
+    check_engine(engine)
+    _check_augmentation(cache, cached_views, mixup)
     if resume and not isinstance(log_dir, str | os.PathLike):
         raise ValueError(
             "`resume=True` needs the folder of the training to go on with: "
@@ -204,12 +229,16 @@ def fine_tune(
     board = log_dir and TransferBoard(
         log_dir, validation_data=validation_data, class_names=names
     )
-    caching = cache and PrefixCache(
+    caching = cache is not False and PrefixCache(
         train,
         validation_data,
+        cache=feature_cache,
+        engine=engine,
+        views=cached_views,
+        mixup=mixup,
         class_weight=class_weight,
         seed=seed,
-        insists=cache is True,
+        insists=cache != "auto",
     )
     backup = resume and PhaseBackup(os.path.join(log_dir, "backup"))
     ours = filter(None, (unfreezing, caching, best, recorder, board, backup))
@@ -237,6 +266,26 @@ def fine_tune(
     )
     phases = unfreezing.phases[: unfreezing.phase_number]
     return TransferResult(model, fitted.history, phases, report, log_dir)
+
+
+def _check_augmentation(cache, cached_views, mixup) -> None:
+    if cached_views is not None and not (
+        isinstance(cached_views, numbers.Integral) and cached_views >= 1
+    ):
+        raise ValueError(
+            "`cached_views` must be an integer, 1 or more, or `None`. "
+            f"Received: cached_views={cached_views!r}"
+        )
+    if not isinstance(mixup, numbers.Real) or not 0 <= mixup < math.inf:
+        raise ValueError(
+            f"`mixup` must be a number, 0 or more. Received: mixup={mixup!r}"
+        )
+    if cache is False and (cached_views or mixup):
+        raise ValueError(
+            "`cached_views` and `mixup` are about cached features. "
+            f"Received: cache=False, cached_views={cached_views}, "
+            f"mixup={mixup}"
+        )
 
 
 def _weigh_classes(class_weight, model, train, verbose):

@@ -60,5 +60,46 @@ def test_what_cannot_be_cached_is_refused():
     with pytest.raises(ValueError, match="nothing that is frozen.*Received: "):
         kt.cache_features(model, data)
     kt.set_trainable(model, "head")
+    nowhere = kt.FeatureCache(memory_limit=10, disk_limit=10)
     with pytest.raises(ValueError, match="MB of memory.*Received: model="):
-        kt.cache_features(model, data, memory_limit=10)
+        kt.cache_features(model, data, cache=nowhere)
+
+
+@pytest.mark.parametrize(
+    "options",
+    [{"dtype": "int8"}, {"disk_limit": -1}, {"memory_limit": "1 GB"}],
+    ids=str,
+)
+def test_a_cache_checks_its_arguments(options):
+    [(name, value)] = options.items()
+    with pytest.raises(ValueError, match=f"Received: {name}={value!r}"):
+        kt.FeatureCache(**options)
+
+
+def test_features_in_a_folder_are_found_again(tmp_path):
+    x, y = pictures()
+
+    def features(seed, rows=slice(None), **options):
+        keras.utils.set_random_seed(seed)
+        data = kt.cache_features(
+            networks.tiny_backbone(), (x[rows], y[rows]), **options
+        )
+        return np.concatenate([found for found, _ in data])
+
+    def files():
+        return set(tmp_path.glob("*/*.features"))
+
+    first = features(0, cache=tmp_path)
+    np.testing.assert_array_equal(first, features(0))
+    kept = files()
+    assert len(kept) == 1
+    # The same weights, in another model, and only some of the examples.
+    some = features(0, slice(3, 9), cache=tmp_path)
+    np.testing.assert_array_equal(some, first[3:9])
+    assert files() == kept
+    # Other weights, another precision, another engine.
+    assert not np.allclose(features(1, cache=tmp_path), first)
+    short = kt.FeatureCache(tmp_path, dtype="float16")
+    features(0, cache=short)
+    features(0, cache=tmp_path, engine="tensorflow")
+    assert len(files()) == 4

@@ -5,7 +5,8 @@ import numpy as np
 import pytest
 
 import keras_transfer as kt
-from keras_transfer.caching.cut import Cut, NoCutError
+from keras_transfer.caching.cut import Cut
+from keras_transfer.caching.no_cut_error import NoCutError
 from tests import networks
 from tests.backbones import saved_models
 

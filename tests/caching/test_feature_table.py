@@ -1,10 +1,21 @@
+import dataclasses
+
 import keras
 import numpy as np
 import pytest
 import tensorflow as tf
 
-from keras_transfer.caching.cut import NoCutError
-from keras_transfer.caching.feature_table import fill_feature_table
+from keras_transfer.caching import feature_cache
+from keras_transfer.caching.examples import OrderedExamples
+from keras_transfer.caching.feature_cache import FeatureCache
+from keras_transfer.caching.feature_table import StoredRows
+from keras_transfer.caching.fill_feature_table import (
+    fill_feature_table,
+    list_examples,
+)
+from keras_transfer.caching.fill_memory import fill_memory
+from keras_transfer.caching.no_cut_error import NoCutError, NoRoomError
+from keras_transfer.caching.prefix import Prefix
 from keras_transfer.data.array_batches import batch_arrays
 
 X = (np.arange(50)[:, None] * [1, 2]).astype("float32")
@@ -13,6 +24,22 @@ Y = np.arange(50)
 
 def double(x):
     return {"twice": 2 * x}
+
+
+def fill(data, function=double, **cache):
+    prefix = Prefix(function, lambda: "double")
+    return fill_feature_table(
+        prefix, list_examples(data), FeatureCache(**cache)
+    )
+
+
+@pytest.fixture(params=["memory", "memory from disk", "disk"])
+def where(request, tmp_path):
+    """Ways to keep features."""
+    if request.param == "memory":
+        return {}
+    limit = 0 if request.param == "disk" else None
+    return {"folder": tmp_path / "kept", "memory_limit": limit}
 
 
 def read(dataset):
@@ -26,12 +53,12 @@ def read(dataset):
     return labels
 
 
-def test_arrays_keep_the_order_of_each_epoch():
+def test_arrays_keep_the_order_of_each_epoch(where):
     """The same seeds give the same epochs, from either data set."""
     plain, cached = (
         batch_arrays((X, Y), 8, shuffle=True, seed=1) for _ in range(2)
     )
-    table = fill_feature_table(double, cached)
+    table = fill(cached, **where)
     dataset = table.make_dataset()
     expected = [[y.numpy().tolist() for _, y in plain] for _ in range(3)]
     assert [read(dataset) for _ in range(2)] == expected[:2]
@@ -40,9 +67,9 @@ def test_arrays_keep_the_order_of_each_epoch():
     assert table.bytes == 50 * (2 * 4 + 8)
 
 
-def test_other_data_keeps_its_order_and_its_weights():
+def test_other_data_keeps_its_order_and_its_weights(where):
     data = tf.data.Dataset.from_tensor_slices((X, Y, X[:, 0])).batch(8)
-    dataset = fill_feature_table(double, data).make_dataset()
+    dataset = fill(data, **where).make_dataset()
     expected = [y.numpy().tolist() for _, y, _ in data]
     assert read(dataset) == read(dataset) == expected
     for _, y, weight in dataset:
@@ -50,14 +77,14 @@ def test_other_data_keeps_its_order_and_its_weights():
 
 
 @pytest.mark.parametrize("known", [True, False])
-def test_other_data_that_shuffles_is_shuffled_globally(known):
+def test_other_data_that_shuffles_is_shuffled_globally(known, where):
     data = tf.data.Dataset.from_tensor_slices((X, Y)).shuffle(5).batch(8)
     if not known:
         data = data.filter(lambda x, y: True)
-    table = fill_feature_table(double, data)
-    dataset = table.reshuffle(7).make_dataset()
+    table = fill(data, **where)
+    dataset = table.make_dataset(7)
     epochs = [read(dataset) for _ in range(3)]
-    later = table.reshuffle(7, epochs=iter([2])).make_dataset()
+    later = table.make_dataset(7, epochs=iter([2]))
     assert read(later) == epochs[2]
     assert len({str(epoch) for epoch in epochs}) == 3
     for epoch in epochs:
@@ -67,10 +94,15 @@ def test_other_data_that_shuffles_is_shuffled_globally(known):
     assert max(max(epoch[0]) for epoch in epochs) > 20
 
 
-def test_features_of_features():
+def test_features_of_features(where):
     data = batch_arrays((X, Y), 8, shuffle=True, seed=1)
-    table = fill_feature_table(lambda x: {"half": x / 2}, data)
-    table = table.transform(lambda features: double(2 * features["half"]))
+    first = fill(data, lambda x: {"half": x / 2}, **where)
+    table = fill_feature_table(
+        Prefix(lambda features: double(2 * features["half"]), lambda: "way"),
+        OrderedExamples(first.as_order()),
+        FeatureCache(**where),
+    )
+    table = dataclasses.replace(table, order=first.order)
     assert sorted(sum(read(table.make_dataset()), [])) == Y.tolist()
 
 
@@ -125,18 +157,32 @@ def shaped():
         (sized, "no examples"),
     ],
 )
-def test_what_a_table_cannot_stand_for(make, reason):
+def test_what_a_table_cannot_stand_for(make, reason, where):
     with pytest.raises(NoCutError, match=reason):
-        fill_feature_table(double, make())
+        fill(make(), **where)
 
 
-def test_it_must_fit_into_memory():
+def test_it_goes_where_there_is_room(monkeypatch, tmp_path):
+    home = tmp_path / "home"
+    monkeypatch.setattr(feature_cache, "keras_home", lambda: str(home))
     data = batch_arrays((X, Y), 8)
     needed = 2 * 50 * (2 * 4 + 8)
-    fill_feature_table(double, data, memory_limit=needed)
-    with pytest.raises(NoCutError, match="0 MB of memory would be needed"):
-        fill_feature_table(double, data, memory_limit=needed - 1)
-    # Known to be too large with the first batch.
+    assert not isinstance(fill(data, memory_limit=needed).rows, StoredRows)
+    assert not home.exists()
+    on_disk = fill(data, memory_limit=needed - 1)
+    assert isinstance(on_disk.rows, StoredRows)
+    assert home.exists()
+    read(on_disk.make_dataset())
+    # Half as much, where there is no room for all of it.
+    narrow = 2 * 50 * (2 * 2 + 8)
+    table = fill(data, memory_limit=narrow, disk_limit=0)
+    assert table.bytes == narrow / 2
+    read(table.make_dataset())  # whole numbers, which float16 holds
+    with pytest.raises(NoCutError, match="0.0 MB of memory would be needed"):
+        fill(data, memory_limit=narrow - 1, disk_limit=0)
+
+
+def test_no_room_in_memory_shows_with_the_first_batch():
     seen = []
 
     def watch():
@@ -147,6 +193,36 @@ def test_it_must_fit_into_memory():
     spec = (tf.TensorSpec((None, 2)), tf.TensorSpec((None,)))
     data = tf.data.Dataset.from_generator(watch, output_signature=spec)
     data = data.apply(tf.data.experimental.assert_cardinality(100))
-    with pytest.raises(NoCutError):
-        fill_feature_table(double, data, memory_limit=needed * 50)
+    with pytest.raises(NoRoomError):
+        fill_memory(
+            Prefix(double, lambda: "double"),
+            list_examples(data),
+            FeatureCache(memory_limit=50 * 100 * (2 * 4 + 8)),
+            "float32",
+            verbose=False,
+        )
     assert len(seen) < 9
+
+
+@pytest.mark.parametrize("dtype", ["float16", "bfloat16"])
+def test_shorter_floats(dtype, where):
+    x = np.random.default_rng(0).normal(size=X.shape).astype("float32")
+    table = fill(batch_arrays((x, Y), 8), dtype=dtype, **where)
+    assert table.bytes == 50 * (2 * 2 + 8)
+    for features, y in table.make_dataset():
+        assert features["twice"].dtype == "float32"
+        found, expected = features["twice"].numpy(), 2 * x[y.numpy()]
+        assert not np.array_equal(found, expected)
+        np.testing.assert_allclose(found, expected, rtol=1e-2)
+
+
+def test_features_beyond_float16():
+    def huge(x):
+        return {"huge": 1e5 * x}
+
+    data = batch_arrays((X, Y), 8)
+    with pytest.raises(NoCutError, match="beyond the range of float16"):
+        fill(data, huge, dtype="float16")
+    limit = 2 * 50 * (2 * 2 + 8)
+    table = fill(data, huge, memory_limit=limit, disk_limit=0)
+    assert table.rows.columns[0]["huge"].dtype == "bfloat16"

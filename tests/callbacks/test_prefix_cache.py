@@ -336,3 +336,118 @@ def test_on_real_weights():
         return train(cache, phases, data, model)
 
     check_same(result(False), result("auto"))
+
+
+def test_a_folder_keeps_what_is_computed(tmp_path):
+    plain = train(False, PHASES[:2])
+    model = build()
+    check_same(plain, train(tmp_path / "kept", PHASES[:2], model=model))
+    first = int(COUNTERS["counter"])
+    model = build()
+    check_same(plain, train(str(tmp_path / "kept"), PHASES[:2], model=model))
+    # What it is before training, and two examples of each data set a phase.
+    assert int(COUNTERS["counter"]) == 20 + 2 * 2 * 2
+    assert first > 20 + 60
+
+
+def test_a_disk_instead_of_memory(tmp_path, capsys):
+    cache = kt.FeatureCache(tmp_path / "kept", memory_limit=0)
+    result = train(cache, PHASES, verbose=2)
+    assert "MB on disk)" in capsys.readouterr().out
+    check_same(train(False, PHASES), result)
+
+
+class Shift(keras.layers.Layer):
+    """Adds one of two numbers to a picture, in training only."""
+
+    def __init__(self, **options):
+        super().__init__(**options)
+        self.seed_generator = keras.random.SeedGenerator(0)
+
+    def call(self, inputs, training=False):
+        if not training:
+            return inputs
+        shape = (keras.ops.shape(inputs)[0], 1, 1, 1)
+        draws = keras.random.uniform(shape, seed=self.seed_generator)
+        return inputs + 40 * keras.ops.cast(draws < 0.5, inputs.dtype)
+
+
+def count_views(views, epochs, **options):
+    """Train, and return how many different features an example had."""
+    seen = {}
+
+    class Watch(keras.callbacks.Callback):
+        def on_epoch_end(self, epoch, logs=None):
+            cached = self.model._cut.cached[0]
+            for features, _ in cached.dataset:
+                for row in np.concatenate(list(features.values())):
+                    seen.setdefault(epoch, []).append(row.tobytes())
+
+    phases = [kt.Phase("head", epochs, 0.01)]
+    result = train(
+        "auto",
+        phases,
+        model=build(augmentation=Shift()),
+        cached_views=views,
+        callbacks=Watch(),
+        **options,
+    )
+    different = set().union(*seen.values())
+    return result, len(different), [sorted(rows) for rows in seen.values()]
+
+
+def test_views_of_augmented_examples():
+    _, one, _ = count_views(1, 3)
+    assert one == 40
+    result, several, epochs = count_views(4, 6)
+    # Two pictures of each example, and with four views, hardly ever but one.
+    assert 60 < several <= 80
+    assert len({str(rows) for rows in epochs}) == 6
+    again, _, the_same = count_views(4, 6)
+    assert the_same == epochs
+    check_same(result, again)
+
+
+def test_one_view_is_no_augmentation():
+    head = PHASES[:1]
+    plain = train(False, head)
+    model = build(augmentation=Shift())
+    check_same(plain, train("auto", head, model=model, cached_views=1))
+
+
+def test_views_of_a_shuffled_data_set(tmp_path):
+    pairs = tf.data.Dataset.from_tensor_slices(pictures()).shuffle(40)
+    data = pairs.batch(8), as_dataset(pictures(20, seed=1))
+    for cache in ({}, {"cache": tmp_path}):
+        del cache
+        _, several, epochs = count_views(4, 4, data=data)
+        assert 60 < several <= 80
+        assert all(len(rows) == 40 for rows in epochs)
+
+
+def test_mixup_trains_and_repeats_itself():
+    results = [
+        train("auto", PHASES[:2], mixup=0.2, class_weight={0: 1, 1: 2, 2: 3})
+        for _ in range(2)
+    ]
+    check_same(*results)
+    plain = train("auto", PHASES[:2], class_weight={0: 1, 1: 2, 2: 3})
+    assert plain.history["loss"] != results[0].history["loss"]
+
+
+@pytest.mark.parametrize(
+    "options",
+    [
+        {"cached_views": 0},
+        {"cached_views": 1.5},
+        {"mixup": -1},
+        {"mixup": "a lot"},
+        {"cache": False, "mixup": 0.2},
+        {"cache": 3},
+        {"engine": "steam"},
+    ],
+    ids=str,
+)
+def test_wrong_arguments_are_refused(options):
+    with pytest.raises(ValueError, match="Received: "):
+        kt.fine_tune(build(), pictures(), **options)

@@ -1,0 +1,89 @@
+"""What computes features, and what they are known by."""
+
+import functools
+from collections.abc import Callable
+
+import tensorflow as tf
+
+from keras_transfer.caching.engines.engine import make_engine
+
+# A second or two to make one, and a millisecond or two saved an example.
+_WORTH_AN_ENGINE = 512
+# Engines of this process, by what they compute: another training with the
+# same backbone needs no new one.
+_made = {}
+_MADE_AT_MOST = 2
+ENGINES = ("auto", "tensorflow", "openvino", "openvino_bfloat16", "litert")
+
+
+class Prefix:
+    """The frozen part of a model.
+
+    Args:
+        function: From a batch of inputs to a dictionary of tensors.
+        digest: Gives a name for what it computes, the same in every process.
+        engine: One of `ENGINES`, or `None` for TensorFlow as it is.
+
+    Attributes:
+        function: As given.
+
+    Raises:
+        ValueError: If the engine is none of these.
+    """
+
+    def __init__(
+        self,
+        function: Callable,
+        digest: Callable[[], str],
+        engine: str | None = "auto",
+    ):
+        if engine is not None:
+            check_engine(engine)
+        self.function = function
+        self._digest = digest
+        self._engine = engine
+        self._plain = tf.function(
+            function, autograph=False, reduce_retracing=True
+        )
+
+    @functools.cached_property
+    def key(self) -> str:
+        """A name for what it computes, on this engine."""
+        return f"{self._digest()} {self._engine}"
+
+    def start(self, inputs, count: int, folder: str | None = None) -> Callable:
+        """Return a fast function that computes the same.
+
+        Args:
+            inputs: The first batch of inputs.
+            count: About how many examples there are. Few are computed sooner
+                than an engine is made.
+            folder: Where to keep what the engine makes of it.
+        """
+        if self._engine is None:
+            return self._plain
+        if self._engine == "auto" and count < _WORTH_AN_ENGINE:
+            return self._plain
+        if self.key not in _made:
+            while len(_made) >= _MADE_AT_MOST:
+                del _made[next(iter(_made))]
+            _made[self.key] = self._make(inputs, folder)
+        return _made[self.key]
+
+    def _make(self, inputs, folder) -> Callable:
+        engine, _, precision = self._engine.partition("_")
+        return make_engine(
+            self.function,
+            inputs,
+            engine=engine,
+            precision=precision or "float32",
+            folder=folder,
+        )
+
+
+def check_engine(engine: str) -> None:
+    """Refuse what is none of `ENGINES`, with a `ValueError`."""
+    if engine not in ENGINES:
+        raise ValueError(
+            f"`engine` must be one of {ENGINES}. Received: engine={engine!r}"
+        )

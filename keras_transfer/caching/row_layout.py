@@ -1,0 +1,73 @@
+"""How a row of features and labels lies on disk."""
+
+import keras
+import numpy as np
+import tensorflow as tf
+
+from keras_transfer.caching.no_cut_error import NoCutError
+
+
+class RowLayout:
+    """The parts of a batch, side by side in one structured array.
+
+    Args:
+        part: A batch of features and labels, a structure of tensors.
+
+    Attributes:
+        row: What a row is, a structured `numpy.dtype`.
+
+    Raises:
+        NoCutError: If there are texts among them, which have a length each.
+    """
+
+    def __init__(self, part):
+        self._structure = keras.tree.map_structure(lambda _: 0, part)
+        flat = keras.tree.flatten(part)
+        if any(tensor.dtype == tf.string for tensor in flat):
+            raise NoCutError("texts cannot be kept on disk")
+        self._dtypes = [tensor.dtype for tensor in flat]
+        self._shapes = [tensor.shape[1:] for tensor in flat]
+        self.row = np.dtype(
+            [
+                (f"{n}", tensor.dtype.as_numpy_dtype, tensor.shape[1:])
+                for n, tensor in enumerate(flat)
+            ]
+        )
+
+    def describe(self) -> str:
+        """Return what tells layouts apart."""
+        parts = zip(self._dtypes, self._shapes, strict=True)
+        return str([(dtype.name, tuple(shape)) for dtype, shape in parts])
+
+    def pack(self, part) -> np.ndarray:
+        """Turn a batch into an array of `row`.
+
+        Raises:
+            NoCutError: If it has other shapes than the first one.
+        """
+        flat = keras.tree.flatten(part)
+        if [tensor.shape[1:] for tensor in flat] != self._shapes:
+            raise NoCutError("the examples have different shapes")
+        rows = np.empty(len(flat[0]), self.row)
+        for name, tensor in zip(self.row.names, flat, strict=True):
+            rows[name] = tensor.numpy()
+        return rows
+
+    def unpack(self, rows: np.ndarray) -> list[np.ndarray]:
+        """Turn an array of `row` into the parts of a batch."""
+        return [np.ascontiguousarray(rows[name]) for name in self.row.names]
+
+    def fetch(self, function, numbers: tf.Tensor):
+        """Call a function that gives rows, in a graph.
+
+        Args:
+            function: From numbers to a list as `unpack` gives it.
+            numbers: `int64` of shape `(batch,)`.
+
+        Returns:
+            A structure of tensors.
+        """
+        flat = tf.numpy_function(function, [numbers], self._dtypes)
+        for tensor, shape in zip(flat, self._shapes, strict=True):
+            tensor.set_shape((None, *shape))
+        return keras.tree.pack_sequence_as(self._structure, flat)
