@@ -27,7 +27,7 @@ def cache_features(
     data,
     *,
     cache: FeatureCache | str | os.PathLike | None = None,
-    engine: str = "auto",
+    engine: str | None = "auto",
     seed: int = 0,
     verbose: bool = False,
 ) -> tf.data.Dataset:

@@ -35,7 +35,8 @@ class Cut:
         variables: The variables of the prefix.
         cached: Tuple of the `CachedData` of this cut.
         steps: The `Step`s of the prefix.
-        inputs: Keys of what they read, the inputs of the model.
+        tail: The `Step`s of the rest.
+        inputs: Keys of what the prefix reads, the inputs of the model.
         keys: Keys of the tensors of the cut.
         augmentation: The random layers in the prefix.
 
@@ -126,7 +127,7 @@ class Cut:
         values = self._name_keys(tensors)
         quiet = self._quiet
         run_steps(
-            self._tail, values, lambda op: bool(training) and op not in quiet
+            self.tail, values, lambda op: bool(training) and op not in quiet
         )
         outputs = [values[key] for key in self._unrolled.outputs]
         struct = self._graph._outputs_struct
@@ -163,14 +164,14 @@ class Cut:
     def _divide(self) -> None:
         unrolled = self._unrolled
         constant = set(unrolled.inputs)
-        prefix, self._tail = [], []
+        prefix, self.tail = [], []
         for step in unrolled.steps:
             follows = constant.issuperset(step.reads.values())
             if follows and self._is_constant(step.operation):
                 prefix.append(step)
                 constant.update(step.writes)
             else:
-                self._tail.append(step)
+                self.tail.append(step)
         prefix = self._shorten(prefix)
         self.steps, needed = [], set(self.keys)
         for step in reversed(prefix):
@@ -196,13 +197,13 @@ class Cut:
             made.update(zip(step.writes, step.tensors, strict=True))
         choices = []
         for end in range(len(prefix), -1, -1):
-            keys = self._find_keys([*prefix[end:], *self._tail])
+            keys = self._find_keys([*prefix[end:], *self.tail])
             size = sum(_count_values(made[key]) for key in keys)
             choices.append((size, -end, keys))
             if not end or transforms(prefix[end - 1].operation):
                 break
         _, end, self.keys = min(choices)
-        self._tail = [*prefix[-end:], *self._tail]
+        self.tail = [*prefix[-end:], *self.tail]
         return prefix[:-end]
 
     def _find_keys(self, late: list) -> list:
@@ -233,7 +234,7 @@ class Cut:
         )
 
     def _say_why_there_is_none(self) -> str:
-        for step in self._tail:
+        for step in self.tail:
             if can_train(step.operation):
                 break
             if not self._is_constant(step.operation):

@@ -128,18 +128,12 @@ class FeatureTable:
             change: From a batch, and two integers that are others in each
                 step, to what is given in its place.
         """
-        numbers, batches = self.order.numbers, self.order.batches
-        if seed and self.shuffled_batches:
-            batches = shuffle_numbers(numbers, *seed, epochs=epochs)
-            batches = batches.batch(self.shuffled_batches)
-        row_of = np.zeros(numbers.max() + 1, "int64")
-        row_of[numbers] = np.arange(len(numbers))
-        row_of = tf.constant(row_of)
+        batches = self.find_rows(*seed, epochs=epochs)
+        count = len(self.order.numbers)
 
-        def fetch(batch, draw=None):
-            rows = tf.gather(row_of, tf.ensure_shape(batch, [None]))
+        def fetch(rows, draw=None):
             if self.views > 1:
-                rows += len(numbers) * draw_below(self.views, rows, draw)
+                rows += count * draw_below(self.views, rows, draw)
             return change(self.take(rows), draw) if change else self.take(rows)
 
         if self.views > 1 or change:
@@ -148,6 +142,21 @@ class FeatureTable:
         dataset = fetch_batches(batches, fetch)
         dataset._rows = self.rows  # keeps them
         return dataset
+
+    def find_rows(
+        self, *seed: int, epochs: Iterator[int] | None = None
+    ) -> tf.data.Dataset:
+        """Return batches of the numbers of rows, as for `make_dataset`."""
+        numbers, batches = self.order.numbers, self.order.batches
+        if seed and self.shuffled_batches:
+            batches = shuffle_numbers(numbers, *seed, epochs=epochs)
+            batches = batches.batch(self.shuffled_batches)
+        row_of = np.zeros(numbers.max() + 1, "int64")
+        row_of[numbers] = np.arange(len(numbers))
+        row_of = tf.constant(row_of)
+        return batches.map(
+            lambda batch: tf.gather(row_of, tf.ensure_shape(batch, [None]))
+        )
 
     def as_order(self) -> ExampleOrder:
         """Return an order that gives features instead of examples."""

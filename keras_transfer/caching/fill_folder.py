@@ -1,7 +1,6 @@
 """Compute features and keep them on disk."""
 
 import dataclasses
-import functools
 import hashlib
 import os
 import weakref
@@ -68,6 +67,7 @@ def fill_folder(
 
 def _fill(prefix, examples, cache, dtype, verbose) -> FeatureTable:
     digests = examples.digests
+    prefix.choose_engine(len(digests))
     sample, batch = examples.sample()
     features = prefix.function(batch[0])
     part = (narrow(features, dtype), *batch[1:])
@@ -91,10 +91,7 @@ def _fill(prefix, examples, cache, dtype, verbose) -> FeatureTable:
     if len(missing):
         bar = keras.utils.Progbar(len(missing)) if verbose else None
         batches = examples.read(missing)
-        start = functools.partial(
-            prefix.start, count=len(missing), folder=folder.path
-        )
-        _add(start, folder, layout, dtype, batches, bar)
+        _add(prefix, folder, layout, dtype, batches, bar)
         places = folder.find(digests)
     if (places < 0).any():
         raise NoCutError("the data differs from one pass to the next")
@@ -128,12 +125,12 @@ def _is_right(folder, layout, sample, features) -> bool:
     return True
 
 
-def _add(start, folder, layout, dtype, batches, bar) -> None:
+def _add(prefix, folder, layout, dtype, batches, bar) -> None:
     compute = None
     try:
         for digests, batch in batches:
             if compute is None:
-                compute = start(batch[0])
+                compute = prefix.start(batch[0], folder.path)
             part = (narrow(compute(batch[0]), dtype), *batch[1:])
             folder.append(digests, layout.pack(part))
             if bar is not None:

@@ -41,7 +41,8 @@ def fill_memory(
     parts, done, size, compute = [], 0, 0, None
     for batch in examples.batches():
         if compute is None:
-            compute = prefix.start(batch[0], _estimate_count(examples, batch))
+            prefix.choose_engine(_estimate_count(examples, batch))
+            compute = prefix.start(batch[0])
         features = compute(batch[0])
         part = (narrow(features, dtype), *batch[1:])
         flat = keras.tree.flatten(part)

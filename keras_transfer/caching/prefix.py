@@ -7,13 +7,21 @@ import tensorflow as tf
 
 from keras_transfer.caching.engines.engine import make_engine
 
-# A second or two to make one, and a millisecond or two saved an example.
-_WORTH_AN_ENGINE = 512
+# It takes a second or two to make one, and saves a millisecond or two an
+# example; and what is computed without one is the same to the bit.
+_WORTH_AN_ENGINE = 1000
 # Engines of this process, by what they compute: another training with the
 # same backbone needs no new one.
 _made = {}
 _MADE_AT_MOST = 2
-ENGINES = ("auto", "tensorflow", "openvino", "openvino_bfloat16", "litert")
+ENGINES = (
+    "auto",
+    "tensorflow",
+    "openvino",
+    "openvino_bfloat16",
+    "litert",
+    None,
+)
 
 
 class Prefix:
@@ -22,7 +30,7 @@ class Prefix:
     Args:
         function: From a batch of inputs to a dictionary of tensors.
         digest: Gives a name for what it computes, the same in every process.
-        engine: One of `ENGINES`, or `None` for TensorFlow as it is.
+        engine: One of `ENGINES`. `None` is TensorFlow as it is.
 
     Attributes:
         function: As given.
@@ -37,32 +45,39 @@ class Prefix:
         digest: Callable[[], str],
         engine: str | None = "auto",
     ):
-        if engine is not None:
-            check_engine(engine)
+        check_engine(engine)
         self.function = function
         self._digest = digest
         self._engine = engine
+        self._is_chosen = engine != "auto"
         self._plain = tf.function(
             function, autograph=False, reduce_retracing=True
         )
 
     @functools.cached_property
     def key(self) -> str:
-        """A name for what it computes, on this engine."""
+        """A name for what it computes, on the engine that is chosen."""
         return f"{self._digest()} {self._engine}"
 
-    def start(self, inputs, count: int, folder: str | None = None) -> Callable:
-        """Return a fast function that computes the same.
+    def choose_engine(self, count: int) -> None:
+        """Choose an engine, if there is a choice, for good.
+
+        Args:
+            count: About how many examples there are. Few are computed sooner
+                than an engine is made.
+        """
+        if not self._is_chosen and count < _WORTH_AN_ENGINE:
+            self._engine = None
+        self._is_chosen = True
+
+    def start(self, inputs, folder: str | None = None) -> Callable:
+        """Return a function that computes the same, fast.
 
         Args:
             inputs: The first batch of inputs.
-            count: About how many examples there are. Few are computed sooner
-                than an engine is made.
             folder: Where to keep what the engine makes of it.
         """
         if self._engine is None:
-            return self._plain
-        if self._engine == "auto" and count < _WORTH_AN_ENGINE:
             return self._plain
         if self.key not in _made:
             while len(_made) >= _MADE_AT_MOST:
@@ -81,7 +96,7 @@ class Prefix:
         )
 
 
-def check_engine(engine: str) -> None:
+def check_engine(engine: str | None) -> None:
     """Refuse what is none of `ENGINES`, with a `ValueError`."""
     if engine not in ENGINES:
         raise ValueError(

@@ -2,6 +2,7 @@
 
 import sys
 
+from keras.callbacks import Callback, CallbackList
 from keras.src.trainers.data_adapters.generator_data_adapter import (
     GeneratorDataAdapter,
 )
@@ -19,11 +20,21 @@ def find_epoch_iterator() -> EpochIterator | None:
     Returns:
         The iterator, or `None` outside of `fit`.
     """
+    return _find_in_fit("epoch_iterator", EpochIterator)
+
+
+def find_callbacks() -> list[Callback]:
+    """Find the callbacks of the `fit` that is running, in its variables too."""
+    found = _find_in_fit("callbacks", CallbackList)
+    return [] if found is None else list(found.callbacks)
+
+
+def _find_in_fit(name: str, kind: type):
     frame = sys._getframe()
     while frame is not None:
         if frame.f_code.co_name == "fit":
-            found = frame.f_locals.get("epoch_iterator")
-            if isinstance(found, EpochIterator):
+            found = frame.f_locals.get(name)
+            if isinstance(found, kind):
                 return found
         frame = frame.f_back
     return None

@@ -4,6 +4,7 @@ import contextlib
 import dataclasses
 import functools
 import types
+from collections.abc import Iterator
 
 import keras
 import numpy as np
@@ -21,7 +22,7 @@ from keras_transfer.caching.cached_data import (
 from keras_transfer.caching.cut import Cut
 from keras_transfer.caching.examples import OrderedExamples
 from keras_transfer.caching.feature_cache import FeatureCache
-from keras_transfer.caching.feature_table import StoredRows
+from keras_transfer.caching.feature_table import FeatureTable, StoredRows
 from keras_transfer.caching.fill_feature_table import (
     fill_feature_table,
     list_examples,
@@ -31,7 +32,16 @@ from keras_transfer.caching.no_cut_error import NoCutError
 from keras_transfer.caching.prefix import Prefix, check_engine
 from keras_transfer.caching.seeding import seeded
 from keras_transfer.callbacks.companion import find_companions
-from keras_transfer.callbacks.data_replay import find_epoch_iterator
+from keras_transfer.callbacks.compiled_epoch import (
+    compile_epoch,
+    hear_batches,
+    is_quick,
+    whole_epochs,
+)
+from keras_transfer.callbacks.data_replay import (
+    find_callbacks,
+    find_epoch_iterator,
+)
 from keras_transfer.freezing.freezable_model import Freezable
 
 
@@ -67,7 +77,7 @@ class PrefixCache(keras.callbacks.Callback):
         validation_data=None,
         *,
         cache: FeatureCache | None = None,
-        engine: str = "auto",
+        engine: str | None = "auto",
         views: int | None = None,
         mixup: float = 0.0,
         class_weight: dict[int, float] | None = None,
@@ -87,11 +97,15 @@ class PrefixCache(keras.callbacks.Callback):
         self._seed = np.random.randint(2**31) if seed is None else seed
         self._insists = insists
         self._now = types.SimpleNamespace(epoch=0)
+        self._epoch_iterator = None
 
     def on_train_begin(self, logs=None):
         self._epoch_iterator = find_epoch_iterator()
         if self._epoch_iterator is not None:
             self._examples = self._epoch_iterator._distributed_dataset
+            # Where not, Keras makes a step in vain at the end of each epoch,
+            # which draws random numbers.
+            self._knows_length = self._epoch_iterator.num_batches is not None
         self._phase_number = None
         self._verbose = self.params.get("verbose")
         self.model._cut = None
@@ -103,6 +117,16 @@ class PrefixCache(keras.callbacks.Callback):
             self._phase_number = unfreezing.phase_number
             # All of them, when going on as well: the order is that of then.
             self._begin_phase(unfreezing.phase.epochs)
+
+    def on_train_end(self, logs=None):
+        self.release()
+
+    def release(self) -> None:
+        """Let go of cached data, but for that of the model's cut."""
+        if self._epoch_iterator is not None:
+            # They hold the data, and another `fit` would use them.
+            self.model.train_function = self.model.test_function = None
+            self.model._eval_epoch_iterator = None
 
     def _begin_phase(self, epochs: int) -> None:
         before = self.model._cut
@@ -166,10 +190,16 @@ class PrefixCache(keras.callbacks.Callback):
         return CachedData(data, cut.digest_weights(), table, dataset)
 
     def _make_dataset(self, table, change=None) -> tf.data.Dataset:
+        epochs = self._repeat_epoch()
+        return table.make_dataset(self._seed, epochs=epochs, change=change)
+
+    def _find_rows(self, table) -> tf.data.Dataset:
+        return table.find_rows(self._seed, epochs=self._repeat_epoch())
+
+    def _repeat_epoch(self) -> Iterator[int]:
         # Not by counting: Keras begins to iterate more often than it trains.
         now = self._now
-        epochs = iter(lambda: now.epoch, None)
-        return table.make_dataset(self._seed, epochs=epochs, change=change)
+        return iter(lambda: now.epoch, None)
 
     def _mix(self, batch, draw) -> tuple:
         if self._class_weight:
@@ -179,23 +209,62 @@ class PrefixCache(keras.callbacks.Callback):
 
     def _train_on(self, cut: Cut | None) -> None:
         """Let `fit` go on with what is cached at a cut, or all of it."""
-        model, train, validation = self.model, self._examples, None
-        if cut is not None:
-            cached, *rest = cut.cached
-            if self._mixup:
-                dataset = self._make_dataset(cached.table, self._mix)
-                epochs = self._make_epochs(dataset)
-            else:
-                epochs = self._make_epochs(cached.dataset, self._class_weight)
-            train = epochs._distributed_dataset
-            if rest:
-                validation = self._make_epochs(rest[0].dataset)
+        model, iterator = self.model, self._epoch_iterator
         model._cut = cut
-        # Keras 3.15 has no way to give `fit` other data in its middle.
-        self._epoch_iterator._distributed_dataset = train
-        model._eval_epoch_iterator = validation
+        iterator.steps_per_execution = model.steps_per_execution
         model.make_train_function(force=True)
-        model.test_function = None
+        model.make_test_function(force=True)
+        # Keras 3.15 has no way to give `fit` other data in its middle.
+        iterator._distributed_dataset = self._examples
+        model._eval_epoch_iterator = None
+        if cut is None:
+            return
+        cached, *rest = cut.cached
+        if self._is_quick(cut, cached.table):
+            self._train_by_epochs(cached.table)
+        elif self._mixup:
+            dataset = self._make_dataset(cached.table, self._mix)
+            iterator._distributed_dataset = dataset
+        else:
+            weighted = self._make_epochs(cached.dataset, self._class_weight)
+            iterator._distributed_dataset = weighted._distributed_dataset
+        if rest and self._is_quick(cut, rest[0].table):
+            self._test_by_epochs(rest[0].table)
+        elif rest:
+            model._eval_epoch_iterator = self._make_epochs(rest[0].dataset)
+
+    def _is_quick(self, cut: Cut, table: FeatureTable) -> bool:
+        return (
+            self._knows_length
+            and not self._mixup
+            and not hear_batches(find_callbacks())
+            and is_quick(self.model, table, cut.tail)
+        )
+
+    def _train_by_epochs(self, table: FeatureTable) -> None:
+        model, iterator = self.model, self._epoch_iterator
+        step = model.train_step
+        if self._class_weight:
+            weigh = make_class_weight_map_fn(self._class_weight)
+
+            def step(batch):
+                return model.train_step(weigh(*batch))
+
+        rows = self._find_rows(table)
+        iterator.steps_per_execution = int(rows.cardinality())
+        iterator._distributed_dataset = whole_epochs(rows)
+        model.train_function = compile_epoch(
+            model, step, table, model.train_function
+        )
+
+    def _test_by_epochs(self, table: FeatureTable) -> None:
+        model = self.model
+        rows = self._find_rows(table)
+        iterator = self._make_epochs(whole_epochs(rows))
+        model._eval_epoch_iterator = iterator
+        model.test_function = compile_epoch(
+            model, model.test_step, table, model.test_function
+        )
 
     def _make_epochs(self, dataset, class_weight=None) -> TFEpochIterator:
         return TFEpochIterator(

@@ -31,11 +31,11 @@ def batch_arrays(
     Raises:
         ValueError: If there are no examples, or arrays of different lengths.
     """
-    # This checks the lengths.
-    count = len(tf.data.Dataset.from_tensor_slices(arrays))
+    whole = tf.data.Dataset.from_tensors(arrays).get_single_element()
+    # This checks the lengths, and copies nothing any more.
+    count = len(tf.data.Dataset.from_tensor_slices(whole))
     if not count:
         raise ValueError(f"There are no examples. Received: arrays={arrays}")
-    whole = tf.data.Dataset.from_tensors(arrays).get_single_element()
     order = tf.data.Dataset.range(count)
     if shuffle:
         order = order.shuffle(count, seed=seed)

@@ -2,16 +2,17 @@
 
 import dataclasses
 import datetime
+import functools
 import math
 import numbers
 import os
 
 import keras
-import numpy as np
 from keras.src.utils import io_utils
 
 from keras_transfer.board.answers import (
     count_answers,
+    iterate_batches,
     make_predict,
     name_classes,
 )
@@ -72,7 +73,7 @@ def fine_tune(
     optimizer: keras.optimizers.Optimizer | str | None = None,
     log_dir: str | os.PathLike | bool | None = None,
     cache: FeatureCache | str | os.PathLike | bool = "auto",
-    engine: str = "auto",
+    engine: str | None = "auto",
     cached_views: int | None = None,
     mixup: float = 0.0,
     class_weight: dict[int, float] | str | None = None,
@@ -124,16 +125,20 @@ def fine_tune(
         cache: Whether to compute the frozen part of the model once for each
             example, instead of in each epoch; what comes of it is the same,
             to rounding. `"auto"` does that in phases of more than one epoch,
-            `True` in these, too. A folder keeps what is computed for other
-            trainings, and `kt.FeatureCache` says more. A line tells what is
-            cached, and if not, why. Defaults to `"auto"`.
-        engine: What computes the frozen part for the cache. `"tensorflow"`
-            with BatchNorm folded into the convolutions; `"openvino"` or
-            `"litert"`, which `pip install "keras-transfer[fast]"` brings;
-            `"openvino_bfloat16"`, faster on some processors, and rounded to 2
-            digits. The others are compared with the model on the first
-            examples, and give way to it, with a warning, where they differ by
-            more than 1e-5. `"auto"` is OpenVINO where it is installed, else
+            `True` in all. A folder keeps what is
+            computed for other trainings, and `kt.FeatureCache` says more. A
+            line tells what is cached, and if not, why. Defaults to `"auto"`.
+        engine: What computes the frozen part for the cache. `None` is
+            TensorFlow as in training, with the same result to the bit.
+            `"tensorflow"` folds BatchNorm into the convolutions; `"openvino"`
+            and `"litert"` are faster (`pip install "keras-transfer[fast]"`).
+            Their features are compared with the model's on the first
+            examples; where they differ by more than 1e-5 of the largest one,
+            there is a warning, and TensorFlow computes them as it is.
+            `"openvino_bfloat16"` is faster still where the processor has
+            instructions for it, and may differ by several percent. `"auto"`
+            is `None` for less than 1,000 examples, which are computed sooner
+            than an engine is made; else OpenVINO where it is installed, or
             TensorFlow. Defaults to `"auto"`.
         cached_views: How many augmented views of each training example are
             kept, where the model augments its inputs; each epoch draws one of
@@ -201,7 +206,8 @@ def fine_tune(
     optimizer = keras.optimizers.get(optimizer or "adam")
     with model.distribute_strategy.scope():
         model.compile(copy_optimizer(optimizer), **objective)
-    cover_phases(model, phases)  # refuses phases before there are any logs
+    # Phases are refused before there are any logs.
+    cover_phases(model, phases)
     measured = validation_data
     if measured is None:
         # Now: a pass in the middle of `fit` would change the order of epochs.
@@ -214,13 +220,8 @@ def fine_tune(
     def measure():
         return accuracy_of(count())
 
-    before = measure()
-    if strategy == "auto" and validation_data is not None and np.isnan(before):
-        raise ValueError(
-            '"auto" compares the answers of a classifier on validation data. '
-            "For another kind of model name a strategy, or pass phases. "
-            f"Received: strategy='auto', model={model.name}"
-        )
+    if strategy == "auto" and validation_data is not None:
+        _check_answers(model, validation_data)
     unfreezing = GradualUnfreezing(phases, reset_optimizer=True)
     recorder = PhaseRecorder(measure)
     best = BestWeights()
@@ -255,10 +256,12 @@ def fine_tune(
         )
         answers = count()
     finally:
+        if caching:
+            caching.release()
         model._cut = None  # and with it, what is cached
     report = Report(
         "training" if validation_data is None else "validation",
-        before,
+        recorder.before,
         tuple(recorder.records),
         _class_rows(answers, model, measured, names),
         best.describe(),
@@ -285,6 +288,19 @@ def _check_augmentation(cache, cached_views, mixup) -> None:
             "`cached_views` and `mixup` are about cached features. "
             f"Received: cache=False, cached_views={cached_views}, "
             f"mixup={mixup}"
+        )
+
+
+def _check_answers(model, data) -> None:
+    x, y = next(iterate_batches(data))
+    few = keras.tree.map_structure(lambda part: part[:2], (x, y))
+    # Eagerly: for two examples, that is quicker than to trace.
+    answer = functools.partial(model, training=False)
+    if count_answers(model, [few], answer) is None:
+        raise ValueError(
+            '"auto" compares the answers of a classifier on validation data. '
+            "For another kind of model name a strategy, or pass phases. "
+            f"Received: strategy='auto', model={model.name}"
         )
 
 

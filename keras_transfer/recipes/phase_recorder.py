@@ -17,11 +17,13 @@ class PhaseRecorder(Companion, keras.callbacks.Callback):
         measure: Returns the accuracy of the model as it is.
 
     Attributes:
+        before: What `measure` returned before the first step.
         records: List of `PhaseRecord`, complete when training has ended.
     """
 
     def __init__(self, measure: Callable[[], float]):
         super().__init__()
+        self.before = None
         self.records = []
         self._measure = measure
         self._running = None
@@ -29,6 +31,9 @@ class PhaseRecorder(Companion, keras.callbacks.Callback):
     def on_epoch_begin(self, epoch, logs=None):
         unfreezing = find_companions(self.model)["GradualUnfreezing"]
         number = unfreezing.phase_number
+        if self.before is None:
+            # Not sooner: what is frozen may be cached now.
+            self.before = self._measure()
         if self._running is None or self._running["number"] != number:
             self._close()
             weights = self.model.trainable_weights, self.model.weights
@@ -64,9 +69,11 @@ class PhaseRecorder(Companion, keras.callbacks.Callback):
 
     def get_state(self):
         records = [vars(record) for record in self.records]
-        return {"records": records, "running": self._running}, []
+        state = {"before": self.before, "records": records}
+        return {**state, "running": self._running}, []
 
     def set_state(self, state, arrays):
+        self.before = state["before"]
         self.records = [
             PhaseRecord(**{**record, "trainable": tuple(record["trainable"])})
             for record in state["records"]

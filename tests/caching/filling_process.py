@@ -34,7 +34,7 @@ def fill(folder, count=640, delay=0.0, factor=2, seen=None, **options):
         return {"times": factor * x}
 
     prefix = Prefix(compute, lambda: "times")
-    prefix.start = lambda inputs, count, folder: compute  # without a trace
+    prefix.start = lambda inputs, folder: compute  # without a trace
     data = batch_arrays(make_examples(count), 32)
     cache = FeatureCache(folder, **options)
     table = fill_feature_table(prefix, list_examples(data), cache)

@@ -26,7 +26,7 @@ def make_engine(
 
     Its answers for the first examples of a batch are compared with those of
     the given function. In float32, each tensor may differ by 1e-5 of its
-    largest magnitude; in bfloat16, its cosine must be above 0.999.
+    largest magnitude; in bfloat16, its cosine must be above 0.99.
 
     Args:
         function: From a batch of inputs to a dictionary of tensors, without
