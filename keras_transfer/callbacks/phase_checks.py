@@ -5,6 +5,7 @@ from collections.abc import Sequence
 import keras
 
 from keras_transfer.backbones.layer_groups import layer_groups
+from keras_transfer.callbacks.companion import find_companions
 from keras_transfer.freezing.freezable_model import batch_norm_layers
 from keras_transfer.freezing.optimizer_variables import (
     known_variables,
@@ -40,11 +41,19 @@ def check_trainer(
         steps: Number of steps an epoch, where known.
 
     Raises:
-        ValueError: If the optimizer brings a schedule of its own; if a phase
-            has one and there is no telling how many steps it lasts; or if
-            the model trains on several replicas with settings that Keras 3.15
-            and TensorFlow do not support there.
+        ValueError: If a phase has a solver and nobody to run it; if the
+            optimizer brings a schedule of its own; if a phase has one and
+            there is no telling how many steps it lasts; or if the model
+            trains on several replicas with settings that Keras 3.15 and
+            TensorFlow do not support there.
     """
+    solvers = [phase.solver for phase in phases if phase.solver]
+    if solvers and "HeadSolver" not in find_companions(model):
+        raise ValueError(
+            "A solver must see all the data, which `fit` shows to no callback: "
+            "use `kt.fine_tune(model, train, validation, strategy=phases)`. "
+            f"Received: solver={solvers[0]!r}"
+        )
     if steps is None and any(p.schedule != "constant" for p in phases):
         raise ValueError(
             "A schedule must know the number of steps of an epoch. Give the "

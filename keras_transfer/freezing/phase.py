@@ -10,6 +10,13 @@ import keras
 BATCH_NORM_RULES = ("frozen", "train", "statistics")
 SCHEDULES = ("constant", "cosine", "warmup_cosine", "one_cycle")
 MODES = ("auto", "min", "max")
+SOLVERS = ("lbfgs", None)
+_OF_SOLVERS = {
+    "train": "head",
+    "epochs": 1,
+    "learning_rate": 0,
+    "batch_norm": "frozen",
+}
 
 
 @dataclasses.dataclass(frozen=True)
@@ -52,6 +59,10 @@ class Phase:
             `"auto"`: losses and metrics of Keras say it themselves.
         reinitialize: Whether all weights of the model get new, random values
             when the phase begins. Defaults to `False`.
+        solver: `"lbfgs"` to find the weights of the head at once, when the
+            phase begins, as in `kt.strategies.extraction`. The phase is then
+            `Phase("head", epochs=1, learning_rate=0)`: an epoch that logs and
+            validates, and whose steps change nothing. Defaults to `None`.
 
     Raises:
         ValueError: If a number is out of its range, or a word is not known.
@@ -68,6 +79,7 @@ class Phase:
     min_delta: float = 0.0
     mode: str = "auto"
     reinitialize: bool = False
+    solver: str | None = None
 
     def __post_init__(self):
         if isinstance(self.train, list):
@@ -92,6 +104,7 @@ class Phase:
             ("batch_norm", BATCH_NORM_RULES),
             ("schedule", SCHEDULES),
             ("mode", MODES),
+            ("solver", SOLVERS),
         ):
             value = getattr(self, argument)
             if value not in choices:
@@ -108,6 +121,12 @@ class Phase:
             raise ValueError(
                 "`min_delta` must be finite and not negative. "
                 f"Received: min_delta={self.min_delta!r}"
+            )
+        settings = {name: getattr(self, name) for name in _OF_SOLVERS}
+        if self.solver and settings != _OF_SOLVERS:
+            raise ValueError(
+                "A solver finds the weights of the head at once: its phase has "
+                f"{_OF_SOLVERS}. Received: solver={self.solver!r}, {settings}"
             )
 
     def _set(self, name, value):

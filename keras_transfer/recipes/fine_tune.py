@@ -21,6 +21,7 @@ from keras_transfer.caching.feature_cache import FeatureCache
 from keras_transfer.caching.prefix import check_engine
 from keras_transfer.callbacks.best_weights import BestWeights
 from keras_transfer.callbacks.gradual_unfreezing import GradualUnfreezing
+from keras_transfer.callbacks.head_solver import HeadSolver
 from keras_transfer.callbacks.phase_backup import PhaseBackup
 from keras_transfer.callbacks.phase_checks import cover_phases
 from keras_transfer.callbacks.prefix_cache import PrefixCache
@@ -125,7 +126,7 @@ def fine_tune(
         cache: Whether to compute the frozen part of the model once for each
             example, instead of in each epoch; what comes of it is the same,
             to rounding. `"auto"` does that in phases of more than one epoch,
-            `True` in all. A folder keeps what is
+            and beside a solver; `True` in all. A folder keeps what is
             computed for other trainings, and `kt.FeatureCache` says more. A
             line tells what is cached, and if not, why. Defaults to `"auto"`.
         engine: What computes the frozen part for the cache. `None` is
@@ -208,6 +209,9 @@ def fine_tune(
         model.compile(copy_optimizer(optimizer), **objective)
     # Phases are refused before there are any logs.
     cover_phases(model, phases)
+    solver = any(phase.solver for phase in phases) and HeadSolver(
+        model, train, validation_data, class_weight=class_weight
+    )
     measured = validation_data
     if measured is None:
         # Now: a pass in the middle of `fit` would change the order of epochs.
@@ -239,10 +243,14 @@ def fine_tune(
         mixup=mixup,
         class_weight=class_weight,
         seed=seed,
-        insists=cache != "auto",
+        # A solver reads the features once more than the epoch does.
+        insists=cache != "auto" or bool(solver),
     )
     backup = resume and PhaseBackup(os.path.join(log_dir, "backup"))
-    ours = filter(None, (unfreezing, caching, best, recorder, board, backup))
+    # The recorder measures what a phase has left, before the next is solved.
+    ours = filter(
+        None, (unfreezing, caching, best, recorder, solver, board, backup)
+    )
     try:
         fitted = model.fit(
             train,

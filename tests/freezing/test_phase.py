@@ -23,6 +23,7 @@ def test_defaults():
         "min_delta": 0.0,
         "mode": "auto",
         "reinitialize": False,
+        "solver": None,
     }
 
 
@@ -58,6 +59,7 @@ def test_it_does_not_change():
         ({"patience": -1}, "patience=-1"),
         ({"patience": 1.5}, "patience=1.5"),
         ({"min_delta": -0.1}, "min_delta=-0.1"),
+        ({"solver": "newton"}, "solver='newton'"),
     ],
 )
 def test_out_of_range(options, received):
@@ -76,3 +78,20 @@ def test_a_schedule_of_keras_is_no_function_of_the_model():
     schedule = keras.optimizers.schedules.CosineDecay(1e-3, 10)
     with pytest.raises(ValueError, match="one_cycle.*CosineDecay"):
         kt.Phase("head", 1, schedule)
+
+
+@pytest.mark.parametrize(
+    "options",
+    [
+        {"train": "all"},
+        {"epochs": 2},
+        {"learning_rate": 0.1},
+        {"learning_rate": lambda model: 0.0},
+        {"batch_norm": "statistics"},
+    ],
+    ids=str,
+)
+def test_a_solver_leaves_nothing_to_steps(options):
+    settings = {"train": "head", "epochs": 1, "learning_rate": 0, **options}
+    with pytest.raises(ValueError, match="Received: solver='lbfgs', {"):
+        kt.Phase(**settings, solver="lbfgs")

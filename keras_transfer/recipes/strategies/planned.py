@@ -8,7 +8,11 @@ from keras_transfer.recipes.rate_trials import USUAL_RATE
 
 
 def extraction(
-    epochs: int = 20, learning_rate: float = 5e-3, **options
+    epochs: int | None = None,
+    learning_rate: float | None = None,
+    *,
+    solver: str | None = None,
+    **options,
 ) -> list[Phase]:
     """Train a new head on the features of the frozen backbone.
 
@@ -19,22 +23,56 @@ def extraction(
     the training data 2 % worse (Kumar et al. 2022, arXiv:2202.10054, mean of
     ten data sets).
 
+    With `solver="lbfgs"` it is one to the letter, in `kt.fine_tune`: that of
+    scikit-learn (`pip install "keras-transfer[solver]"`), on the features of
+    all examples at once, as they are without augmentation, standardised and
+    with the weights of examples and classes. Of five penalties on the head's
+    weights (`C` from 1e-4 to 1) the one is taken that the validation data is
+    best with, and 0.1 where there is none; a regularizer of the layer itself,
+    or label smoothing in the loss, is not heeded. The head must be a single
+    `Dense`, as `build_classifier` makes it; sigmoid outputs get a regression
+    each. It has no rate and no epochs to choose, and is not better for that:
+    on two sets of 230 to 360 pictures it was right 1 to 2 % less often than
+    the best of 20 epochs of Adam, which took less time.
+
     Example:
 
     ```python
     kt.fine_tune(model, train, validation, strategy="extraction")
+
+    solved = kt.strategies.extraction(solver="lbfgs")
+    phases = [*solved, kt.Phase("all", epochs=10, learning_rate=1e-4)]
+    kt.fine_tune(model, train, validation, strategy=phases)
     ```
 
     Args:
-        epochs: Number of epochs. Defaults to 20.
+        epochs: Number of epochs. Defaults to 20, and to 1 with a solver, for
+            which there is no other.
         learning_rate: Learning rate of the head. Defaults to 5e-3, at which
-            Adam converges within 20 epochs of a few dozen steps.
+            Adam converges within 20 epochs of a few dozen steps, and to 0
+            with a solver, for which there is no other.
+        solver: `"lbfgs"` to find the weights at once, or `None` to train
+            them step by step. Defaults to `None`.
         **options: Further attributes of the `Phase`.
 
     Returns:
         A list of one phase.
+
+    Raises:
+        ValueError: If the solver is not known, or epochs or a rate given that
+            it cannot have.
     """
-    return [Phase("head", epochs, learning_rate, name="extraction", **options)]
+    usual_epochs, usual_rate = (20, 5e-3) if solver is None else (1, 0.0)
+    return [
+        Phase(
+            "head",
+            usual_epochs if epochs is None else epochs,
+            usual_rate if learning_rate is None else learning_rate,
+            name="extraction",
+            solver=solver,
+            **options,
+        )
+    ]
 
 
 def fine_tuning(
