@@ -19,6 +19,7 @@ from keras_transfer.caching.cached_data import (
     CachedData,
     find_cached_data,
 )
+from keras_transfer.caching.compute_share import estimate_share
 from keras_transfer.caching.cut import Cut
 from keras_transfer.caching.examples import OrderedExamples
 from keras_transfer.caching.feature_cache import FeatureCache
@@ -44,6 +45,8 @@ from keras_transfer.callbacks.data_replay import (
 )
 from keras_transfer.freezing.freezable_model import Freezable
 
+_LEAST_SHARE = 0.05
+
 
 class PrefixCache(keras.callbacks.Callback):
     """Lets `fit` train what is not frozen on cached features.
@@ -68,7 +71,8 @@ class PrefixCache(keras.callbacks.Callback):
         class_weight: What `fit` is given.
         seed: Seed for the order of data sets that are shuffled here. Defaults
             to `None`, for a random one.
-        insists: Whether to cache a phase of a single epoch, too.
+        insists: Whether to cache also what hardly pays: a phase of a single
+            epoch, or a part that is next to nothing.
     """
 
     def __init__(
@@ -148,8 +152,8 @@ class PrefixCache(keras.callbacks.Callback):
         if self._epoch_iterator is None or not isinstance(model, Freezable):
             raise NoCutError("the model is of a class of its own")
         cut = Cut(model, with_augmentation=self._views is not None)
-        if epochs < 2 and not self._insists:
-            raise NoCutError("the phase lasts a single epoch")
+        if not self._insists:
+            _check_worth(cut, epochs)
         prefix = Prefix(cut.run_prefix, cut.digest, self._engine)
         compute = functools.partial(self._compute, cut, before, prefix)
         if cut.augmentation and self._views > 1:
@@ -273,6 +277,17 @@ class PrefixCache(keras.callbacks.Callback):
             shuffle=False,
             distribute_strategy=self.model.distribute_strategy,
             steps_per_execution=self.model.steps_per_execution,
+        )
+
+
+def _check_worth(cut: Cut, epochs: int) -> None:
+    if epochs < 2:
+        raise NoCutError("the phase lasts a single epoch")
+    share = estimate_share(cut.steps, cut.tail)
+    if share < _LEAST_SHARE:
+        raise NoCutError(
+            f"the frozen part is {share:.0%} of the work of a step, less than "
+            "it takes to read what it gives"
         )
 
 

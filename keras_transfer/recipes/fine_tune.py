@@ -125,10 +125,11 @@ def fine_tune(
             `logs/<date-time>-<model>-<strategy>`; `False` for no logs.
         cache: Whether to compute the frozen part of the model once for each
             example, instead of in each epoch; what comes of it is the same,
-            to rounding. `"auto"` does that in phases of more than one epoch,
-            and beside a solver; `True` in all. A folder keeps what is
-            computed for other trainings, and `kt.FeatureCache` says more. A
-            line tells what is cached, and if not, why. Defaults to `"auto"`.
+            to rounding. `"auto"` does that where it saves time: not in phases
+            of a single epoch, nor for the first layers alone; `True` does it
+            wherever it can. A folder keeps what is computed for other
+            trainings, and `kt.FeatureCache` says more. A line tells what is
+            cached, and if not, why. Defaults to `"auto"`.
         engine: What computes the frozen part for the cache. `None` is
             TensorFlow as in training, with the same result to the bit.
             `"tensorflow"` folds BatchNorm into the convolutions; `"openvino"`
