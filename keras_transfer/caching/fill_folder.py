@@ -24,8 +24,6 @@ from keras_transfer.caching.prefix import Prefix
 from keras_transfer.caching.row_layout import RowLayout
 from keras_transfer.caching.storage_dtype import narrow
 
-# What bfloat16 gives for the same; another network is further away.
-_TOLERANCE = 0.05
 _CHUNK = 1024
 _in_use = weakref.WeakSet()
 
@@ -74,7 +72,9 @@ def _fill(prefix, examples, cache, dtype, verbose) -> FeatureTable:
     layout = RowLayout(part)
     folder = _open_folder(prefix, layout, cache)
     is_random = examples.views > 1
-    if not (is_random or _is_right(folder, layout, sample, part[0])):
+    if not is_random and prefix.tolerance < _compare(
+        folder, layout, sample, part[0]
+    ):
         folder.forget()
     _in_use.add(folder)
 
@@ -111,18 +111,23 @@ def _open_folder(prefix, layout, cache) -> FeatureFolder:
     return FeatureFolder(os.path.join(cache.path, name), layout.row)
 
 
-def _is_right(folder, layout, sample, features) -> bool:
-    """Compare features with those of the same examples that are there."""
+def _compare(folder, layout, sample, features) -> float:
+    """Compare features with those of the same examples that are there.
+
+    Returns:
+        The largest difference, as a share of the largest feature.
+    """
     places = folder.find(sample)
     is_there = places[:, 0] >= 0
     stored = layout.unpack(folder.read(places[is_there]))
+    shares = [0.0]
     for tensor, kept in zip(keras.tree.flatten(features), stored, strict=False):
         expected = tensor.numpy()[is_there].astype("float64")
-        largest = np.abs(expected).max(initial=0)
         error = np.abs(expected - kept.astype("float64")).max(initial=0)
-        if not error <= _TOLERANCE * largest:
-            return False
-    return True
+        if error:
+            largest = np.abs(expected).max(initial=0)
+            shares.append(error / largest if largest else np.inf)
+    return np.max(shares)
 
 
 def _add(prefix, folder, layout, dtype, batches, bar) -> None:

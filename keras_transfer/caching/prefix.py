@@ -6,6 +6,7 @@ from collections.abc import Callable
 import tensorflow as tf
 
 from keras_transfer.caching.engines.engine import make_engine
+from keras_transfer.caching.no_cut_error import NoCutError
 
 # It takes a second or two to make one, and saves a millisecond or two an
 # example; and what is computed without one is the same to the bit.
@@ -50,14 +51,17 @@ class Prefix:
         self._digest = digest
         self._engine = engine
         self._is_chosen = engine != "auto"
-        self._plain = tf.function(
-            function, autograph=False, reduce_retracing=True
-        )
+        self._run = None
 
     @functools.cached_property
     def key(self) -> str:
         """A name for what it computes, on the engine that is chosen."""
         return f"{self._digest()} {self._engine}"
+
+    @property
+    def tolerance(self) -> float:
+        """By how much its features may differ, as a share of the largest."""
+        return 0.3 if self._engine == "openvino_bfloat16" else 0.05
 
     def choose_engine(self, count: int) -> None:
         """Choose an engine, if there is a choice, for good.
@@ -66,9 +70,11 @@ class Prefix:
             count: About how many examples there are. Few are computed sooner
                 than an engine is made.
         """
-        if not self._is_chosen and count < _WORTH_AN_ENGINE:
-            self._engine = None
-        self._is_chosen = True
+        if not self._is_chosen:
+            has_gpu = bool(tf.config.get_visible_devices("GPU"))
+            if has_gpu or count < _WORTH_AN_ENGINE:
+                self._engine = None
+            self._is_chosen = True
 
     def start(self, inputs, folder: str | None = None) -> Callable:
         """Return a function that computes the same, fast.
@@ -77,13 +83,24 @@ class Prefix:
             inputs: The first batch of inputs.
             folder: Where to keep what the engine makes of it.
         """
+        if self._run is None:
+            self._run = self._find_made(inputs, folder)
+        return self._run
+
+    def _find_made(self, inputs, folder) -> Callable:
         if self._engine is None:
-            return self._plain
-        if self.key not in _made:
+            return tf.function(
+                self.function, autograph=False, reduce_retracing=True
+            )
+        try:
+            key = self.key
+        except NoCutError:  # a layer without a configuration
+            return self._make(inputs, folder)
+        if key not in _made:
             while len(_made) >= _MADE_AT_MOST:
                 del _made[next(iter(_made))]
-            _made[self.key] = self._make(inputs, folder)
-        return _made[self.key]
+            _made[key] = self._make(inputs, folder)
+        return _made[key]
 
     def _make(self, inputs, folder) -> Callable:
         engine, _, precision = self._engine.partition("_")

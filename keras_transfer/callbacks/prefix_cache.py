@@ -9,7 +9,6 @@ from collections.abc import Iterator
 import keras
 import numpy as np
 import tensorflow as tf
-from keras.src.backend.tensorflow.trainer import TFEpochIterator
 from keras.src.trainers.data_adapters.tf_dataset_adapter import (
     make_class_weight_map_fn,
 )
@@ -33,16 +32,9 @@ from keras_transfer.caching.no_cut_error import NoCutError
 from keras_transfer.caching.prefix import Prefix, check_engine
 from keras_transfer.caching.seeding import seeded
 from keras_transfer.callbacks.companion import find_companions
-from keras_transfer.callbacks.compiled_epoch import (
-    compile_epoch,
-    hear_batches,
-    is_quick,
-    whole_epochs,
-)
-from keras_transfer.callbacks.data_replay import (
-    find_callbacks,
-    find_epoch_iterator,
-)
+from keras_transfer.callbacks.compiled_epoch import hear_batches, is_quick
+from keras_transfer.callbacks.data_replay import find_callbacks
+from keras_transfer.callbacks.fit_data import FitData
 from keras_transfer.freezing.freezable_model import Freezable
 
 _LEAST_SHARE = 0.05
@@ -101,15 +93,10 @@ class PrefixCache(keras.callbacks.Callback):
         self._seed = np.random.randint(2**31) if seed is None else seed
         self._insists = insists
         self._now = types.SimpleNamespace(epoch=0)
-        self._epoch_iterator = None
+        self._fit_data = None
 
     def on_train_begin(self, logs=None):
-        self._epoch_iterator = find_epoch_iterator()
-        if self._epoch_iterator is not None:
-            self._examples = self._epoch_iterator._distributed_dataset
-            # Where not, Keras makes a step in vain at the end of each epoch,
-            # which draws random numbers.
-            self._knows_length = self._epoch_iterator.num_batches is not None
+        self._fit_data = FitData(self.model)
         self._phase_number = None
         self._verbose = self.params.get("verbose")
         self.model._cut = None
@@ -127,10 +114,8 @@ class PrefixCache(keras.callbacks.Callback):
 
     def release(self) -> None:
         """Let go of cached data, but for that of the model's cut."""
-        if self._epoch_iterator is not None:
-            # They hold the data, and another `fit` would use them.
-            self.model.train_function = self.model.test_function = None
-            self.model._eval_epoch_iterator = None
+        if self._fit_data is not None:
+            self._fit_data.release()
 
     def _begin_phase(self, epochs: int) -> None:
         before = self.model._cut
@@ -149,7 +134,7 @@ class PrefixCache(keras.callbacks.Callback):
         model = self.model
         if model.distribute_strategy.num_replicas_in_sync > 1:
             raise NoCutError("the model trains on several replicas")
-        if self._epoch_iterator is None or not isinstance(model, Freezable):
+        if not (self._fit_data.is_found and isinstance(model, Freezable)):
             raise NoCutError("the model is of a class of its own")
         cut = Cut(model, with_augmentation=self._views is not None)
         if not self._insists:
@@ -213,70 +198,31 @@ class PrefixCache(keras.callbacks.Callback):
 
     def _train_on(self, cut: Cut | None) -> None:
         """Let `fit` go on with what is cached at a cut, or all of it."""
-        model, iterator = self.model, self._epoch_iterator
-        model._cut = cut
-        iterator.steps_per_execution = model.steps_per_execution
-        model.make_train_function(force=True)
-        model.make_test_function(force=True)
-        # Keras 3.15 has no way to give `fit` other data in its middle.
-        iterator._distributed_dataset = self._examples
-        model._eval_epoch_iterator = None
+        fit_data, class_weight = self._fit_data, self._class_weight
+        self.model._cut = cut
+        fit_data.restore()
         if cut is None:
             return
         cached, *rest = cut.cached
         if self._is_quick(cut, cached.table):
-            self._train_by_epochs(cached.table)
+            rows = self._find_rows(cached.table)
+            fit_data.train_by_epochs(rows, cached.table, class_weight)
         elif self._mixup:
-            dataset = self._make_dataset(cached.table, self._mix)
-            iterator._distributed_dataset = dataset
+            fit_data.train_on(self._make_dataset(cached.table, self._mix))
         else:
-            weighted = self._make_epochs(cached.dataset, self._class_weight)
-            iterator._distributed_dataset = weighted._distributed_dataset
+            fit_data.train_on(cached.dataset, class_weight)
         if rest and self._is_quick(cut, rest[0].table):
-            self._test_by_epochs(rest[0].table)
+            rows = self._find_rows(rest[0].table)
+            fit_data.validate_by_epochs(rows, rest[0].table)
         elif rest:
-            model._eval_epoch_iterator = self._make_epochs(rest[0].dataset)
+            fit_data.validate_on(rest[0].dataset)
 
     def _is_quick(self, cut: Cut, table: FeatureTable) -> bool:
         return (
-            self._knows_length
+            self._fit_data.knows_length
             and not self._mixup
             and not hear_batches(find_callbacks())
             and is_quick(self.model, table, cut.tail)
-        )
-
-    def _train_by_epochs(self, table: FeatureTable) -> None:
-        model, iterator = self.model, self._epoch_iterator
-        step = model.train_step
-        if self._class_weight:
-            weigh = make_class_weight_map_fn(self._class_weight)
-
-            def step(batch):
-                return model.train_step(weigh(*batch))
-
-        rows = self._find_rows(table)
-        iterator.steps_per_execution = int(rows.cardinality())
-        iterator._distributed_dataset = whole_epochs(rows)
-        model.train_function = compile_epoch(
-            model, step, table, model.train_function
-        )
-
-    def _test_by_epochs(self, table: FeatureTable) -> None:
-        model = self.model
-        rows = self._find_rows(table)
-        iterator = self._make_epochs(whole_epochs(rows))
-        model._eval_epoch_iterator = iterator
-        model.test_function = compile_epoch(
-            model, model.test_step, table, model.test_function
-        )
-
-    def _make_epochs(self, dataset, class_weight=None) -> TFEpochIterator:
-        return TFEpochIterator(
-            x=dataset,
-            class_weight=class_weight,
-            shuffle=False,
-            distribute_strategy=self.model.distribute_strategy,
-            steps_per_execution=self.model.steps_per_execution,
         )
 
 

@@ -3,6 +3,7 @@ import pytest
 import tensorflow as tf
 
 from keras_transfer.caching import prefix
+from keras_transfer.caching.no_cut_error import NoCutError
 from keras_transfer.caching.prefix import Prefix
 
 
@@ -57,6 +58,16 @@ def test_the_last_two_engines_stay(made):
     for name in "ca":
         start("tensorflow", name=name)
     assert len(made) == 4
+
+
+def test_what_has_no_name_has_an_engine(made):
+    def digest():
+        raise NoCutError("no configuration")
+
+    found = Prefix(lambda x: {"twice": 2 * x}, digest, "tensorflow")
+    for _ in range(2):
+        found.start(tf.ones((3, 2)))
+    assert len(made) == 1
 
 
 def test_other_engines_are_refused():

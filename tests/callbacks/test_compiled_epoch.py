@@ -5,7 +5,8 @@ import numpy as np
 import pytest
 
 import keras_transfer as kt
-from keras_transfer.callbacks import prefix_cache
+from keras_transfer.callbacks import fit_data
+from keras_transfer.callbacks.compiled_epoch import hear_batches
 from tests.callbacks.test_prefix_cache import (
     as_dataset,
     build,
@@ -21,13 +22,13 @@ PHASES = [kt.Phase("head", 3, 0.05), kt.Phase("head", 2, 0.01)]
 def compiled(monkeypatch):
     """Count what is compiled."""
     made = []
-    compile_epoch = prefix_cache.compile_epoch
+    compile_epoch = fit_data.compile_epoch
 
     def count(*arguments):
         made.append(arguments)
         return compile_epoch(*arguments)
 
-    monkeypatch.setattr(prefix_cache, "compile_epoch", count)
+    monkeypatch.setattr(fit_data, "compile_epoch", count)
     return made
 
 
@@ -108,7 +109,7 @@ def test_who_hears_of_batches(tmp_path):
         kt.TransferBoard(tmp_path),
         kt.PhaseBackup(tmp_path),
     ]
-    assert not prefix_cache.hear_batches(quiet)
+    assert not hear_batches(quiet)
     for callback in [
         Hears(),
         keras.callbacks.ModelCheckpoint(tmp_path / "b.keras", save_freq=3),
@@ -116,7 +117,7 @@ def test_who_hears_of_batches(tmp_path):
         keras.callbacks.TensorBoard(tmp_path, profile_batch=3),
         keras.callbacks.LambdaCallback(on_train_batch_end=print),
     ]:
-        assert prefix_cache.hear_batches([*quiet, callback])
+        assert hear_batches([*quiet, callback])
 
 
 def test_a_step_of_ones_own_is_left_alone(compiled):
