@@ -89,7 +89,7 @@ def test_a_schedule_of_keras_is_no_function_of_the_model():
         {"learning_rate": lambda model: 0.0},
         {"batch_norm": "statistics"},
     ],
-    ids=str,
+    ids=lambda settings: next(iter(settings)),
 )
 def test_a_solver_leaves_nothing_to_steps(options):
     settings = {"train": "head", "epochs": 1, "learning_rate": 0, **options}
