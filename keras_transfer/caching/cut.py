@@ -67,7 +67,7 @@ class Cut:
         for layer in layers:
             if getattr(layer, "activity_regularizer", None) is not None:
                 raise NoCutError(f"`{layer.name}` adds to the loss")
-        variables = {id(v): v for layer in layers for v in layer.variables}
+        variables = {id(v): v for layer in layers for v in layer.weights}
         self.variables = tuple(variables.values())
 
     def run_prefix(self, inputs, augments: bool = False) -> dict:
@@ -139,7 +139,16 @@ class Cut:
 
     def digest(self) -> str:
         """Return a name for what the prefix computes, as `digest_prefix`."""
-        return digest_prefix(self.steps, self.inputs, self.keys, self.variables)
+        # Data in dictionaries finds the inputs by their names.
+        inputs = self._graph.inputs
+        names = [tensor._keras_history.operation.name for tensor in inputs]
+        return digest_prefix(
+            self.steps,
+            self.inputs,
+            self.keys,
+            self.variables,
+            names if len(names) > 1 else None,
+        )
 
     def _name_keys(self, tensors) -> dict:
         named = zip(self.names, self.keys, strict=True)
@@ -179,9 +188,11 @@ class Cut:
                 needed.update(step.reads.values())
                 self.steps.insert(0, step)
         written = [key for step in unrolled.steps for key in step.writes]
-        order = [*unrolled.inputs, *written]
+        order = {key: n for n, key in enumerate([*unrolled.inputs, *written])}
+        # Their order as texts, in which they are kept, is that of the graph.
+        self.keys = sorted(self.keys, key=order.get)
         self.names = tuple(
-            f"keras_transfer_cut_{order.index(key)}" for key in self.keys
+            f"keras_transfer_cut_{order[key]:06}" for key in self.keys
         )
 
     def _shorten(self, prefix: list) -> list:

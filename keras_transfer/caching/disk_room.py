@@ -2,11 +2,18 @@
 
 import contextlib
 import os
+import re
 import shutil
 from collections.abc import Iterable
 
 from keras_transfer.caching.no_cut_error import NoRoomError
 
+_FOLDER = re.compile("[0-9a-f]{32}")
+# Features, and what engines keep, which may be unfinished.
+_FILE = re.compile(
+    r"\d+-[0-9a-f]{32}\.features"
+    r"|(tensorflow|openvino|litert)-.+\.engine(\..+)?"
+)
 _SHARE = 0.9  # of what is free; the rest is for logs and checkpoints
 
 
@@ -15,25 +22,25 @@ def make_room(
     needed: int,
     *,
     limit: int,
-    suffixes: tuple[str, ...],
     keep: Iterable[str] = (),
 ) -> None:
     """Remove what was used least lately, until there is room.
 
-    Nothing is removed where that would not suffice.
+    Nothing is removed where that would not suffice, and nothing that is not
+    of a cache.
 
     Args:
         folder: The folder of all that is cached.
         needed: Bytes that are about to be written.
         limit: Bytes that all that is cached may have then.
-        suffixes: How the names of such files end; others stay, and do not
-            count.
         keep: Paths of files that stay.
 
     Raises:
         NoRoomError: If there is not enough room.
     """
-    files = sorted(_list_files(folder, suffixes))
+    if not needed:
+        return
+    files = sorted(_list_files(folder))
     sizes = {path: size for _, path, size in files}
     free = int(_SHARE * shutil.disk_usage(folder).free)
     excess = max(sum(sizes.values()) + needed - limit, needed - free)
@@ -54,13 +61,12 @@ def make_room(
                 excess -= sizes[path]
 
 
-def _list_files(folder: str, suffixes) -> Iterable[tuple]:
+def _list_files(folder: str) -> Iterable[tuple]:
     """List time of last use, path and size of the files of a cache."""
-    for place, _, names in os.walk(folder):
-        for name in names:
-            path = os.path.join(place, name)
-            # Another process may have removed it.
-            with contextlib.suppress(FileNotFoundError):
-                if name.endswith(suffixes):
-                    status = os.stat(path)
-                    yield status.st_mtime, path, status.st_size
+    for name in filter(_FOLDER.fullmatch, os.listdir(folder)):
+        # Another process may have removed it.
+        with contextlib.suppress(OSError):
+            for entry in os.scandir(os.path.join(folder, name)):
+                if _FILE.fullmatch(entry.name) and entry.is_file():
+                    status = entry.stat()
+                    yield status.st_mtime, entry.path, status.st_size

@@ -40,7 +40,11 @@ class OrderedExamples:
     @functools.cached_property
     def digests(self) -> np.ndarray:
         """The digests of all views, in the order of `order.numbers`."""
-        return digest_views(self.order.digest(), self.views)
+        return digest_views(self._digest_once, self.views)
+
+    @functools.cached_property
+    def _digest_once(self) -> np.ndarray:
+        return self.order.digest()
 
     def batches(self) -> Iterator[tuple]:
         """Go through all views of them in the order of `order.numbers`."""
@@ -68,10 +72,7 @@ class OrderedExamples:
     def sample(self) -> tuple:
         """Return the digests of a few examples, and a batch of them."""
         [batch] = self._fetch(self.order.numbers[:_SAMPLE])
-        return self.order.digest()[:_SAMPLE], batch
-
-    def check(self) -> None:
-        """See that they are the same in each pass, as they are."""
+        return self._digest_once[:_SAMPLE], batch
 
     def arrange(self, columns):
         """Bring what was made of `batches` into the order of `order`."""
@@ -100,6 +101,7 @@ class StreamedExamples:
         self.views = views
         steps = int(data.cardinality())
         self.steps = views * steps if steps >= 0 else None
+        self._shuffles = _shuffles(data)
         self._found = self._sizes = None
 
     def batches(self) -> Iterator[tuple]:
@@ -119,6 +121,12 @@ class StreamedExamples:
         if len({len(digests) for digests in found}) > 1:
             raise NoCutError(_DIFFERS)
         self._found, self._sizes = found, sizes[0]
+        again = digest_examples(next(iter(self._data)))
+        self._check_known(again)
+        if not np.array_equal(again, found[0][: len(again)]):
+            self._shuffles = True
+        if self._shuffles and _drops_remainder(self._data):
+            raise NoCutError(_DIFFERS)
 
     @functools.cached_property
     def digests(self) -> np.ndarray:
@@ -157,10 +165,6 @@ class StreamedExamples:
         )
         return digest_examples(batch), batch
 
-    def check(self) -> None:
-        """Read a batch again, and see that it is known."""
-        self._check_known(digest_examples(next(iter(self._data))))
-
     def arrange(self, columns):
         """As of `OrderedExamples`."""
         if not self.shuffled_batches:
@@ -174,7 +178,7 @@ class StreamedExamples:
 
     @functools.cached_property
     def shuffled_batches(self) -> int | None:
-        return self._batch_size if _shuffles(self._data) else None
+        return self._batch_size if self._shuffles else None
 
     @functools.cached_property
     def order(self) -> ExampleOrder:
@@ -210,6 +214,11 @@ def _is_among(some: np.ndarray, sorted_ones: np.ndarray) -> np.ndarray:
 def _check_dense(batch) -> None:
     if not all(isinstance(t, tf.Tensor) for t in keras.tree.flatten(batch)):
         raise NoCutError("the data has ragged or sparse tensors")
+
+
+def _drops_remainder(data) -> bool:
+    drops = getattr(data, "_drop_remainder", False)
+    return bool(drops) or any(map(_drops_remainder, data._inputs()))
 
 
 def _shuffles(data) -> bool:

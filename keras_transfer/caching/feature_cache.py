@@ -36,7 +36,8 @@ class FeatureCache:
         dtype: `"float32"`, `"float16"` or `"bfloat16"`, in which features are
             kept; they are used in the model's own. `"auto"` keeps float32
             where there is room for it, in memory or on disk, with the same
-            result as without a cache; else float16, which rounds to 3 digits;
+            result as without a cache; else float16, which rounds to 3 digits,
+            and to less below 6e-5;
             else, where values are beyond its range of 65504, bfloat16, which
             rounds to 2. Defaults to `"auto"`.
 
@@ -50,10 +51,12 @@ class FeatureCache:
     dtype: str = "auto"
 
     def __post_init__(self):
-        if not isinstance(self.folder, str | os.PathLike | None):
+        if self.folder == "" or not isinstance(
+            self.folder, str | os.PathLike | None
+        ):
             raise ValueError(
                 "A cache is a folder, or `kt.FeatureCache(...)`. "
-                f"Received: {self.folder!r}"
+                f"Received: folder={self.folder!r}"
             )
         if self.dtype not in DTYPES:
             raise ValueError(
@@ -81,5 +84,5 @@ class FeatureCache:
     def path(self) -> str:
         """The folder, or the usual one."""
         if self.folder is not None:
-            return os.fspath(self.folder)
+            return os.path.realpath(os.path.expanduser(self.folder))
         return os.path.join(keras_home(), "keras_transfer_features")

@@ -34,6 +34,11 @@ class MemoryRows:
         """Their size."""
         return sum(map(count_bytes, keras.tree.flatten(self.columns)))
 
+    @property
+    def dtypes(self) -> list:
+        """The dtypes of all parts, as they are kept."""
+        return [column.dtype for column in keras.tree.flatten(self.columns)]
+
     def take(self, rows: tf.Tensor) -> tuple:
         """Gather some rows."""
         return keras.tree.map_structure(
@@ -59,6 +64,11 @@ class StoredRows:
     def bytes(self) -> int:
         """Their size."""
         return len(self.places) * self.layout.row.itemsize
+
+    @property
+    def dtypes(self) -> list:
+        """The dtypes of all parts, as they are kept."""
+        return self.layout.dtypes
 
     def take(self, rows: tf.Tensor) -> tuple:
         """Read some rows."""
@@ -99,6 +109,14 @@ class FeatureTable:
     def bytes(self) -> int:
         """Size in memory or on disk."""
         return self.rows.bytes
+
+    @property
+    def is_rounded(self) -> bool:
+        """Whether features are kept in less than their own precision."""
+        return any(
+            kept != dtype
+            for kept, dtype in zip(self.rows.dtypes, self.dtypes, strict=False)
+        )
 
     def take(self, rows: tf.Tensor) -> tuple:
         """Return `(features, y)` or `(features, y, sample_weight)` of rows."""

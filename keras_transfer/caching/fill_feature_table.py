@@ -20,10 +20,12 @@ def list_examples(data, views: int = 1) -> OrderedExamples | StreamedExamples:
         views: How many times to read them.
 
     Raises:
-        NoCutError: If it is a `PyDataset`.
+        NoCutError: If it is a `PyDataset`, or never ends.
     """
     if not isinstance(data, tf.data.Dataset):
         raise NoCutError("a `PyDataset` may give other batches in each epoch")
+    if int(data.cardinality()) == tf.data.INFINITE_CARDINALITY:
+        raise NoCutError("the data never ends")
     order = find_example_order(data)
     if order is None:
         return StreamedExamples(data, views)

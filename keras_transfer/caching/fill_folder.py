@@ -12,7 +12,7 @@ import tensorflow as tf
 from keras_transfer.caching.disk_room import make_room
 from keras_transfer.caching.examples import OrderedExamples, StreamedExamples
 from keras_transfer.caching.feature_cache import FeatureCache
-from keras_transfer.caching.feature_folder import SUFFIX, FeatureFolder
+from keras_transfer.caching.feature_folder import FeatureFolder
 from keras_transfer.caching.feature_table import (
     FeatureTable,
     MemoryRows,
@@ -68,24 +68,22 @@ def _fill(prefix, examples, cache, dtype, verbose) -> FeatureTable:
     prefix.choose_engine(len(digests))
     sample, batch = examples.sample()
     features = prefix.function(batch[0])
-    part = (narrow(features, dtype), *batch[1:])
-    layout = RowLayout(part)
+    layout = RowLayout((narrow(features, dtype), *batch[1:]))
     folder = _open_folder(prefix, layout, cache)
-    is_random = examples.views > 1
-    if not is_random and prefix.tolerance < _compare(
-        folder, layout, sample, part[0]
+    places = folder.find(digests)
+    if examples.views == 1 and not _is_right(
+        prefix, folder, layout, examples, np.unique(digests[places[:, 0] >= 0])
     ):
         folder.forget()
+        places = folder.find(digests)
     _in_use.add(folder)
 
-    places = folder.find(digests)
     folder.touch(places)
     missing = np.unique(digests[places[:, 0] < 0])
     make_room(
         cache.path,
         len(missing) * layout.row.itemsize,
         limit=cache.disk_limit,
-        suffixes=(SUFFIX, ".engine"),
         keep=[file for used in _in_use for file in used.files],
     )
     if len(missing):
@@ -111,23 +109,19 @@ def _open_folder(prefix, layout, cache) -> FeatureFolder:
     return FeatureFolder(os.path.join(cache.path, name), layout.row)
 
 
-def _compare(folder, layout, sample, features) -> float:
-    """Compare features with those of the same examples that are there.
-
-    Returns:
-        The largest difference, as a share of the largest feature.
-    """
-    places = folder.find(sample)
-    is_there = places[:, 0] >= 0
-    stored = layout.unpack(folder.read(places[is_there]))
-    shares = [0.0]
-    for tensor, kept in zip(keras.tree.flatten(features), stored, strict=False):
-        expected = tensor.numpy()[is_there].astype("float64")
-        error = np.abs(expected - kept.astype("float64")).max(initial=0)
-        if error:
-            largest = np.abs(expected).max(initial=0)
-            shares.append(error / largest if largest else np.inf)
-    return np.max(shares)
+def _is_right(prefix, folder, layout, examples, known) -> bool:
+    """Compare the features of two examples with those that are there."""
+    if not len(known):
+        return True
+    digests, batch = next(examples.read(np.unique(known[[0, -1]])))
+    stored = layout.unpack(folder.read(folder.find(digests)))
+    features = keras.tree.flatten(prefix.function(batch[0]))
+    for tensor, kept in zip(features, stored, strict=False):
+        expected = tensor.numpy().astype("float64")
+        error = np.abs(expected - kept.astype("float64")).max()
+        if error and not error <= prefix.tolerance * np.abs(expected).max():
+            return False
+    return True
 
 
 def _add(prefix, folder, layout, dtype, batches, bar) -> None:

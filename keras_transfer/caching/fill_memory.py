@@ -64,7 +64,6 @@ def fill_memory(
             )
         if bar is not None:
             bar.add(1)
-    examples.check()
     with tf.device("CPU"):
         columns = keras.tree.map_structure(lambda *p: tf.concat(p, 0), *parts)
         columns = examples.arrange(columns)

@@ -6,15 +6,10 @@ from collections.abc import Callable
 import tensorflow as tf
 
 from keras_transfer.caching.engines.engine import make_engine
-from keras_transfer.caching.no_cut_error import NoCutError
 
 # It takes a second or two to make one, and saves a millisecond or two an
 # example; and what is computed without one is the same to the bit.
 _WORTH_AN_ENGINE = 1000
-# Engines of this process, by what they compute: another training with the
-# same backbone needs no new one.
-_made = {}
-_MADE_AT_MOST = 2
 ENGINES = (
     "auto",
     "tensorflow",
@@ -83,24 +78,13 @@ class Prefix:
             inputs: The first batch of inputs.
             folder: Where to keep what the engine makes of it.
         """
-        if self._run is None:
-            self._run = self._find_made(inputs, folder)
-        return self._run
-
-    def _find_made(self, inputs, folder) -> Callable:
-        if self._engine is None:
-            return tf.function(
+        if self._run is None and self._engine is None:
+            self._run = tf.function(
                 self.function, autograph=False, reduce_retracing=True
             )
-        try:
-            key = self.key
-        except NoCutError:  # a layer without a configuration
-            return self._make(inputs, folder)
-        if key not in _made:
-            while len(_made) >= _MADE_AT_MOST:
-                del _made[next(iter(_made))]
-            _made[key] = self._make(inputs, folder)
-        return _made[key]
+        if self._run is None:
+            self._run = self._make(inputs, folder)
+        return self._run
 
     def _make(self, inputs, folder) -> Callable:
         engine, _, precision = self._engine.partition("_")

@@ -10,9 +10,9 @@ import tensorflow as tf
 from keras_transfer.caching.no_cut_error import NoCutError
 from keras_transfer.caching.unrolled_graph import Step
 
-# Of layers; what differs between two builds of the same network, or does not
-# matter in inference mode.
-_IRRELEVANT = {"name", "trainable", "seed", "build_config", "trained"}
+# In the configuration of a layer; what differs between two builds of the same
+# network, or does not matter in inference mode.
+_IRRELEVANT = {"name", "trainable", "seed", "trained"}
 
 
 def digest_prefix(
@@ -68,16 +68,23 @@ def _describe(operation):
     except Exception as error:  # of anybody's layer
         raise NoCutError(
             f"`{operation.name}` has no configuration by which its features "
-            f"could be found again ({error})"
+            f"could be found again ({type(error).__name__})"
         ) from error
     return _plain(config)
 
 
-def _plain(value):
+def _plain(value, dropped=()):
     """Turn a configuration into what JSON holds, without what varies."""
     if isinstance(value, dict):
-        kept = {str(key): value[key] for key in value}
-        return {k: _plain(kept[k]) for k in kept if k not in _IRRELEVANT}
+        kept = {str(k): value[k] for k in value if k not in dropped}
+        if "class_name" in kept and isinstance(kept.get("config"), dict):
+            kept.pop("build_config", None)
+            # The name of a policy is all that there is to it.
+            is_policy = kept["class_name"].endswith("Policy")
+            config = kept.pop("config")
+            config = _plain(config, () if is_policy else _IRRELEVANT)
+            return {**_plain(kept), "config": config}
+        return {key: _plain(part) for key, part in kept.items()}
     if isinstance(value, list | tuple):
         return [_plain(part) for part in value]
     if hasattr(value, "__array__"):

@@ -15,6 +15,7 @@ class RowLayout:
 
     Attributes:
         row: What a row is, a structured `numpy.dtype`.
+        dtypes: The dtype of each part.
 
     Raises:
         NoCutError: If there are texts among them, which have a length each.
@@ -25,7 +26,7 @@ class RowLayout:
         flat = keras.tree.flatten(part)
         if any(tensor.dtype == tf.string for tensor in flat):
             raise NoCutError("texts cannot be kept on disk")
-        self._dtypes = [tensor.dtype for tensor in flat]
+        self.dtypes = [tensor.dtype for tensor in flat]
         self._shapes = [tensor.shape[1:] for tensor in flat]
         self.row = np.dtype(
             [
@@ -36,7 +37,7 @@ class RowLayout:
 
     def describe(self) -> str:
         """Return what tells layouts apart."""
-        parts = zip(self._dtypes, self._shapes, strict=True)
+        parts = zip(self.dtypes, self._shapes, strict=True)
         return str([(dtype.name, tuple(shape)) for dtype, shape in parts])
 
     def pack(self, part) -> np.ndarray:
@@ -46,8 +47,9 @@ class RowLayout:
             NoCutError: If it has other shapes than the first one.
         """
         flat = keras.tree.flatten(part)
-        if [tensor.shape[1:] for tensor in flat] != self._shapes:
-            raise NoCutError("the examples have different shapes")
+        found = [(tensor.dtype, tensor.shape[1:]) for tensor in flat]
+        if found != list(zip(self.dtypes, self._shapes, strict=True)):
+            raise NoCutError("the examples have different shapes or dtypes")
         rows = np.empty(len(flat[0]), self.row)
         for name, tensor in zip(self.row.names, flat, strict=True):
             rows[name] = tensor.numpy()
@@ -67,7 +69,7 @@ class RowLayout:
         Returns:
             A structure of tensors.
         """
-        flat = tf.numpy_function(function, [numbers], self._dtypes)
+        flat = tf.numpy_function(function, [numbers], self.dtypes)
         for tensor, shape in zip(flat, self._shapes, strict=True):
             tensor.set_shape((None, *shape))
         return keras.tree.pack_sequence_as(self._structure, flat)

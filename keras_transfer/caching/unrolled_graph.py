@@ -20,7 +20,7 @@ class Step:
         writes: The keys of the tensors that it gives.
         tensors: These tensors, symbolic.
         arguments: What else it is called with: positional arguments and
-            keywords, with `None` in place of tensors.
+            keywords, with numbers of what it reads in place of tensors.
         call: Calls it with a dictionary from tensor ids to values.
     """
 
@@ -86,7 +86,7 @@ def _unroll(graph, scope, known, steps) -> list:
             writes = tuple((scope, id(tensor)) for tensor in node.outputs)
             call = _make_call(node)
             tensors = tuple(node.outputs)
-            others = _drop_tensors(node)
+            others = _number_tensors(node, reads)
             steps.append(
                 Step(node.operation, reads, writes, tensors, others, call)
             )
@@ -112,9 +112,10 @@ def _is_plain(node) -> bool:
     )
 
 
-def _drop_tensors(node) -> tuple:
+def _number_tensors(node, reads) -> tuple:
+    numbers = {tensor: f"tensor {n}" for n, tensor in enumerate(reads)}
     return keras.tree.map_structure(
-        lambda value: None if isinstance(value, keras.KerasTensor) else value,
+        lambda value: numbers.get(id(value), value),
         (node.arguments.args, node.arguments.kwargs),
     )
 

@@ -7,23 +7,30 @@ import tensorflow as tf
 from keras.src.backend.tensorflow.trainer import TensorFlowTrainer
 
 from keras_transfer.caching.feature_table import FeatureTable, MemoryRows
+from keras_transfer.callbacks.phase_backup import PhaseBackup
+from keras_transfer.callbacks.transfer_board import TransferBoard
 
 _HOOKS = (
     "on_batch_begin",
     "on_batch_end",
     "on_train_batch_begin",
     "on_train_batch_end",
+    "on_test_batch_begin",
+    "on_test_batch_end",
 )
 # What keeps to whole epochs in spite of its hooks, with these attributes.
 _WHOLE_EPOCHS = {
-    "BackupAndRestore": {"save_freq": "epoch"},
-    "History": {},
-    "ModelCheckpoint": {"save_freq": "epoch"},
-    "PhaseBackup": {},
-    "ProgbarLogger": {},
-    "TensorBoard": {"update_freq": "epoch", "_should_trace": False},
-    "TerminateOnNaN": {},
-    "TransferBoard": {"update_freq": "epoch", "_should_trace": False},
+    keras.callbacks.BackupAndRestore: {"save_freq": "epoch"},
+    keras.callbacks.History: {},
+    keras.callbacks.ModelCheckpoint: {"save_freq": "epoch"},
+    keras.callbacks.ProgbarLogger: {},
+    keras.callbacks.TensorBoard: {
+        "update_freq": "epoch",
+        "_should_trace": False,
+    },
+    keras.callbacks.TerminateOnNaN: {},
+    PhaseBackup: {},
+    TransferBoard: {"update_freq": "epoch", "_should_trace": False},
 }
 
 
@@ -64,7 +71,7 @@ def hear_batches(callbacks) -> bool:
 
 def _hears_batches(callback) -> bool:
     kind = type(callback)
-    known = _WHOLE_EPOCHS.get(kind.__name__)
+    known = _WHOLE_EPOCHS.get(kind)
     if known is not None:
         return any(getattr(callback, k) != v for k, v in known.items())
     base = keras.callbacks.Callback

@@ -1,5 +1,8 @@
 """Other data for a `fit` that is running."""
 
+import functools
+from collections.abc import Callable
+
 import keras
 import tensorflow as tf
 from keras.src.backend.tensorflow.trainer import TFEpochIterator
@@ -39,6 +42,7 @@ class FitData:
     def restore(self) -> None:
         """Go on with what `fit` was given, with a new trace."""
         model, iterator = self._model, self._iterator
+        self._unwrap()
         iterator.steps_per_execution = model.steps_per_execution
         iterator._distributed_dataset = self._examples
         model._eval_epoch_iterator = None
@@ -48,6 +52,7 @@ class FitData:
     def release(self) -> None:
         """Let the model forget all data, and what was compiled for it."""
         if self.is_found:
+            self._unwrap()
             self._model.train_function = self._model.test_function = None
             self._model._eval_epoch_iterator = None
 
@@ -80,8 +85,8 @@ class FitData:
 
         self._iterator.steps_per_execution = int(rows.cardinality())
         self._iterator._distributed_dataset = whole_epochs(rows)
-        model.train_function = compile_epoch(
-            model, step, table, model.train_function
+        self._wrap(
+            "train", functools.partial(compile_epoch, model, step, table)
         )
 
     def validate_by_epochs(
@@ -90,9 +95,29 @@ class FitData:
         """Validate on a table, with one call each time."""
         model = self._model
         model._eval_epoch_iterator = self._make_epochs(whole_epochs(rows))
-        model.test_function = compile_epoch(
-            model, model.test_step, table, model.test_function
-        )
+        step = model.test_step
+        self._wrap("test", functools.partial(compile_epoch, model, step, table))
+
+    def _wrap(self, kind: str, wrap: Callable) -> None:
+        """Wrap what Keras makes to train or to test, whoever lets it make it.
+
+        A callback that changes what trains has to.
+        """
+        model, name = self._model, f"{kind}_function"
+        make = getattr(model, f"make_{name}")
+
+        def make_and_wrap(force=False):
+            if force or getattr(model, name) is None:
+                make(force=True)
+                setattr(model, name, wrap(getattr(model, name)))
+            return getattr(model, name)
+
+        vars(model)[f"make_{name}"] = make_and_wrap
+        make_and_wrap(force=True)
+
+    def _unwrap(self) -> None:
+        for kind in ("train", "test"):
+            vars(self._model).pop(f"make_{kind}_function", None)
 
     def _make_epochs(self, dataset, class_weight=None) -> TFEpochIterator:
         return TFEpochIterator(

@@ -163,9 +163,9 @@ def _iterate(model, data) -> Iterator[tuple]:
     cut = getattr(model, "_cut", None)
     cached = cut and find_cached_data(cut, data)
     order = find_example_order(data)
-    if cached:
+    if cached and cached.table.views == 1:
         table = cached.table
-        rows = np.arange(table.views * len(table.order.numbers))
+        rows = np.arange(len(table.order.numbers))
         fetch = table.take
     elif order:
         rows, fetch = order.numbers, order.fetch

@@ -122,7 +122,8 @@ class PrefixCache(keras.callbacks.Callback):
         try:
             cut = self._fill(epochs, before)
         except NoCutError as reason:
-            cut, note = None, f"Not cached: {reason}."
+            what = "cached, nor mixed" if self._mixup else "cached"
+            cut, note = None, f"Not {what}: {reason}."
         else:
             note = _describe(cut)
         if self._verbose:
@@ -162,10 +163,14 @@ class PrefixCache(keras.callbacks.Callback):
     def _compute(self, cut, before, prefix, data) -> CachedData:
         known = before and find_cached_data(before, data)
         way = known and cut.from_another(before)
-        if not way or known.table.views > 1:
+        if not way or known.table.views > 1 or known.table.is_rounded:
             return self._keep(cut, data, prefix, list_examples(data))
-        prefix = Prefix(way, cut.digest, self._engine)
         old = known.table
+
+        def digest():
+            return f"{cut.digest()} from {before.digest()} {self._engine}"
+
+        prefix = Prefix(way, digest, engine=None)
         examples = OrderedExamples(old.as_order(), old.shuffled_batches)
         return self._keep(cut, data, prefix, examples, order=old.order)
 

@@ -46,6 +46,7 @@ def batch_arrays(
         whole = tf.data.Dataset.from_tensors(arrays).get_single_element()
         # This checks the lengths, and copies nothing any more.
         count = len(tf.data.Dataset.from_tensor_slices(whole))
+        arrays = whole
 
         def fetch(numbers):
             return tf.nest.map_structure(lambda a: tf.gather(a, numbers), whole)

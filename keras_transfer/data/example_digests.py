@@ -65,8 +65,8 @@ def digest_views(digests: np.ndarray, views: int) -> np.ndarray:
 
 
 def _as_bytes(row) -> bytes:
-    if isinstance(row, bytes):
-        return row
-    if row.dtype == object:  # texts, which have a length each
+    if isinstance(row, bytes | str) or row.dtype == object:
+        # Texts have a length each. Written like this, they have an end.
+        row = np.asarray(row, object)
         return repr(row.tolist()).encode()
     return row.tobytes()

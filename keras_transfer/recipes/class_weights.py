@@ -5,6 +5,7 @@ import numpy as np
 from keras.src.trainers.data_adapters.data_adapter_utils import (
     class_weight_to_sample_weights,
 )
+from keras.src.utils import io_utils
 
 from keras_transfer.board.answers import iterate_batches
 
@@ -47,6 +48,34 @@ def balanced_class_weights(data, classes: int) -> dict[int, float]:
     present = np.flatnonzero(counts)
     share = counts.sum() / len(present)
     return {int(label): float(share / counts[label]) for label in present}
+
+
+def choose_class_weight(
+    class_weight, data, classes: int, verbose
+) -> dict[int, float] | None:
+    """Return the weights of classes that `fine_tune` is asked for.
+
+    Args:
+        class_weight: A dictionary, `"balanced"` or `None`.
+        data: As for `balanced_class_weights`.
+        classes: Number of classes.
+        verbose: Whether to print balanced weights.
+
+    Raises:
+        ValueError: If it is something else, or the data has none.
+    """
+    if class_weight is None or isinstance(class_weight, dict):
+        return class_weight
+    if class_weight != "balanced":
+        raise ValueError(
+            '`class_weight` must be a dictionary, "balanced" or `None`. '
+            f"Received: class_weight={class_weight!r}"
+        )
+    weights = balanced_class_weights(data, classes)
+    if verbose:
+        text = ", ".join(f"{label}: {w:.2f}" for label, w in weights.items())
+        io_utils.print_msg(f"Class weights by inverse frequency: {text}")
+    return weights
 
 
 def weigh_batches(batches: list, class_weight: dict[int, float] | None) -> list:

@@ -3,12 +3,9 @@
 import dataclasses
 import datetime
 import functools
-import math
-import numbers
 import os
 
 import keras
-from keras.src.utils import io_utils
 
 from keras_transfer.board.answers import (
     count_answers,
@@ -18,7 +15,6 @@ from keras_transfer.board.answers import (
 )
 from keras_transfer.board.class_report import class_rows
 from keras_transfer.caching.feature_cache import FeatureCache
-from keras_transfer.caching.prefix import check_engine
 from keras_transfer.callbacks.best_weights import BestWeights
 from keras_transfer.callbacks.gradual_unfreezing import GradualUnfreezing
 from keras_transfer.callbacks.head_solver import HeadSolver
@@ -28,7 +24,8 @@ from keras_transfer.callbacks.prefix_cache import PrefixCache
 from keras_transfer.callbacks.transfer_board import TransferBoard
 from keras_transfer.freezing.phase import Phase
 from keras_transfer.optimizers.copying import copy_optimizer
-from keras_transfer.recipes.class_weights import balanced_class_weights
+from keras_transfer.recipes.cache_arguments import read_cache_arguments
+from keras_transfer.recipes.class_weights import choose_class_weight
 from keras_transfer.recipes.head_and_after import HeadAndAfter
 from keras_transfer.recipes.make_phases import make_phases
 from keras_transfer.recipes.objective import compile_arguments
@@ -170,10 +167,7 @@ def fine_tune(
         ValueError: If an argument is not as described, or data and model do
             not fit together. Nothing is trained then.
     """
-    is_plain = cache == "auto" or isinstance(cache, bool)
-    feature_cache = FeatureCache.of(None if is_plain else cache)
-    check_engine(engine)
-    _check_augmentation(cache, cached_views, mixup)
+    caching = read_cache_arguments(cache, engine, cached_views, mixup)
     if resume and not isinstance(log_dir, str | os.PathLike):
         raise ValueError(
             "`resume=True` needs the folder of the training to go on with: "
@@ -191,7 +185,9 @@ def fine_tune(
         )
     for data in filter(None, (train, validation_data)):
         check_fit(model, data)
-    class_weight = _weigh_classes(class_weight, model, train, verbose)
+    class_weight = choose_class_weight(
+        class_weight, train, max(model.output_shape[-1], 2), verbose
+    )
     phases = make_phases(
         strategy,
         epochs,
@@ -235,18 +231,16 @@ def fine_tune(
     board = log_dir and TransferBoard(
         log_dir, validation_data=validation_data, class_names=names
     )
-    caching = cache is not False and PrefixCache(
-        train,
-        validation_data,
-        cache=feature_cache,
-        engine=engine,
-        views=cached_views,
-        mixup=mixup,
-        class_weight=class_weight,
-        seed=seed,
+    if caching is not None:
         # A solver reads the features once more than the epoch does.
-        insists=cache != "auto" or bool(solver),
-    )
+        caching["insists"] |= bool(solver)
+        caching = PrefixCache(
+            train,
+            validation_data,
+            class_weight=class_weight,
+            seed=seed,
+            **caching,
+        )
     backup = resume and PhaseBackup(os.path.join(log_dir, "backup"))
     # The recorder measures what a phase has left, before the next is solved.
     ours = filter(
@@ -280,26 +274,6 @@ def fine_tune(
     return TransferResult(model, fitted.history, phases, report, log_dir)
 
 
-def _check_augmentation(cache, cached_views, mixup) -> None:
-    if cached_views is not None and not (
-        isinstance(cached_views, numbers.Integral) and cached_views >= 1
-    ):
-        raise ValueError(
-            "`cached_views` must be an integer, 1 or more, or `None`. "
-            f"Received: cached_views={cached_views!r}"
-        )
-    if not isinstance(mixup, numbers.Real) or not 0 <= mixup < math.inf:
-        raise ValueError(
-            f"`mixup` must be a number, 0 or more. Received: mixup={mixup!r}"
-        )
-    if cache is False and (cached_views or mixup):
-        raise ValueError(
-            "`cached_views` and `mixup` are about cached features. "
-            f"Received: cache=False, cached_views={cached_views}, "
-            f"mixup={mixup}"
-        )
-
-
 def _check_answers(model, data) -> None:
     x, y = next(iterate_batches(data))
     few = keras.tree.map_structure(lambda part: part[:2], (x, y))
@@ -311,21 +285,6 @@ def _check_answers(model, data) -> None:
             "For another kind of model name a strategy, or pass phases. "
             f"Received: strategy='auto', model={model.name}"
         )
-
-
-def _weigh_classes(class_weight, model, train, verbose):
-    if class_weight is None or isinstance(class_weight, dict):
-        return class_weight
-    if class_weight != "balanced":
-        raise ValueError(
-            '`class_weight` must be a dictionary, "balanced" or `None`. '
-            f"Received: class_weight={class_weight!r}"
-        )
-    weights = balanced_class_weights(train, max(model.output_shape[-1], 2))
-    if verbose:
-        text = ", ".join(f"{label}: {w:.2f}" for label, w in weights.items())
-        io_utils.print_msg(f"Class weights by inverse frequency: {text}")
-    return weights
 
 
 def _name_classes(model, names) -> None:

@@ -73,7 +73,7 @@ class PhaseRecorder(Companion, keras.callbacks.Callback):
         return {**state, "running": self._running}, []
 
     def set_state(self, state, arrays):
-        self.before = state["before"]
+        self.before = state.get("before")
         self.records = [
             PhaseRecord(**{**record, "trainable": tuple(record["trainable"])})
             for record in state["records"]

@@ -24,7 +24,7 @@ def make_examples(count):
     return x, np.arange(count)
 
 
-def fill(folder, count=640, delay=0.0, factor=2, seen=None, **options):
+def fill(folder, count=640, delay=0.0, factor=2, seen=None, first=0, **options):
     """Fill a folder; return all features in the order of the examples."""
 
     def compute(x):
@@ -35,7 +35,7 @@ def fill(folder, count=640, delay=0.0, factor=2, seen=None, **options):
 
     prefix = Prefix(compute, lambda: "times")
     prefix.start = lambda inputs, folder: compute  # without a trace
-    data = batch_arrays(make_examples(count), 32)
+    data = batch_arrays(tuple(x[first:] for x in make_examples(count)), 32)
     cache = FeatureCache(folder, **options)
     table = fill_feature_table(prefix, list_examples(data), cache)
     parts = [features["times"] for features, _ in table.make_dataset()]

@@ -103,3 +103,12 @@ def test_features_in_a_folder_are_found_again(tmp_path):
     features(0, cache=short)
     features(0, cache=tmp_path, engine="tensorflow")
     assert len(files()) == 4
+
+
+def test_labels_in_a_list(tmp_path):
+    x, y = pictures()
+    backbone = networks.tiny_backbone()
+    for cache in (None, tmp_path):
+        data = kt.cache_features(backbone, (x, y.tolist()), cache=cache)
+        labels = np.concatenate([labels for _, labels in data])
+        assert labels.tolist() == y.tolist()

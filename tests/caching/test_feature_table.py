@@ -146,9 +146,36 @@ def shaped():
     return tf.data.Dataset.from_generator(generate, output_signature=spec)
 
 
+def test_data_that_shuffles_by_itself_is_shuffled_globally(where):
+    def generate():
+        order = np.random.permutation(50)
+        for start in range(0, 50, 8):
+            rows = order[start : start + 8]
+            yield X[rows], Y[rows]
+
+    spec = (tf.TensorSpec((None, 2)), tf.TensorSpec((None,), "int64"))
+    data = tf.data.Dataset.from_generator(generate, output_signature=spec)
+    data = data.apply(tf.data.experimental.assert_cardinality(7))
+    dataset = fill(data, **where).make_dataset(3)
+    first, second = read(dataset), read(dataset)
+    assert first != second
+    assert sorted(sum(first, [])) == sorted(sum(second, [])) == Y.tolist()
+
+
+def shortened():
+    data = tf.data.Dataset.from_tensor_slices((X, Y)).shuffle(50)
+    return data.batch(8, drop_remainder=True)
+
+
+def endless():
+    return tf.data.Dataset.from_tensor_slices((X, Y)).batch(8).repeat()
+
+
 @pytest.mark.parametrize(
     ("make", "reason"),
     [
+        (shortened, "differs from one pass to the next"),
+        (endless, "never ends"),
         (Ordered, "other batches in each epoch"),
         (ragged, "ragged or sparse"),
         (augmented, "differs from one pass to the next"),
@@ -174,6 +201,7 @@ def test_it_goes_where_there_is_room(monkeypatch, tmp_path):
     assert home.exists()
     read(on_disk.make_dataset())
     # Half as much, where there is no room for all of it.
+    home = tmp_path / "another"
     narrow = 2 * 50 * (2 * 2 + 8)
     table = fill(data, memory_limit=narrow, disk_limit=0)
     assert table.bytes == narrow / 2

@@ -66,6 +66,43 @@ def test_the_wiring_counts():
     assert wire(0, 1) == wire(0, 1) != wire(1, 0)
 
 
+def test_the_order_of_arguments_counts():
+    def wire(*order):
+        keras.utils.set_random_seed(0)
+        inputs = keras.Input((4,))
+        parts = [keras.layers.Dense(4, name=n)(inputs) for n in "ab"]
+        x = keras.layers.Concatenate()([parts[n] for n in order])
+        x = keras.layers.Dense(4, name="c")(x)
+        model = keras.Model(inputs, keras.layers.Dense(2, name="head")(x))
+        kt.set_trainable(model, "head")
+        return Cut(model).digest()
+
+    assert wire(0, 1, 0) == wire(0, 1, 0) != wire(0, 1, 1)
+
+
+def test_the_precision_counts():
+    first = Cut(build()).digest()
+    keras.config.set_dtype_policy("mixed_bfloat16")
+    try:
+        assert Cut(build()).digest() != first
+    finally:
+        keras.config.set_dtype_policy("float32")
+
+
+def test_the_state_of_dropout_does_not_count():
+    def with_dropout(seed):
+        keras.utils.set_random_seed(0)
+        inputs = keras.Input((4,))
+        x = keras.layers.Dense(4, name="block1_a")(inputs)
+        x = keras.layers.Dropout(0.5, seed=seed, name="block1_b")(x)
+        x = keras.layers.Dense(4, name="block1_c")(x)
+        model = keras.Model(inputs, keras.layers.Dense(2, name="head")(x))
+        kt.set_trainable(model, "head")
+        return Cut(model).digest()
+
+    assert with_dropout(1) == with_dropout(2)
+
+
 def test_families_and_saved_models_have_names(tmp_path):
     names = set()
     for name in ("MobileNetV2", "ConvNeXtTiny", "EfficientNetV2B0"):
@@ -93,7 +130,8 @@ class Unsaid(keras.layers.Layer):
 def test_a_layer_without_a_configuration(tmp_path, capsys):
     keras.utils.set_random_seed(0)
     inputs = keras.Input((4,))
-    x = keras.layers.Dense(4, name="block1")(Unsaid(np.float32(2))(inputs))
+    x = keras.layers.Dense(4, name="block1")(inputs)
+    x = Unsaid(np.float32(2), name="unsaid")(x)
     model = keras.Model(inputs, keras.layers.Dense(2, name="head")(x))
     kt.set_trainable(model, "head")
     with pytest.raises(NoCutError, match="`unsaid` has no configuration"):

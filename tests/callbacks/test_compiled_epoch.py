@@ -20,13 +20,14 @@ PHASES = [kt.Phase("head", 3, 0.05), kt.Phase("head", 2, 0.01)]
 
 @pytest.fixture
 def compiled(monkeypatch):
-    """Count what is compiled."""
+    """Collect the tables of features that whole epochs are compiled for."""
     made = []
     compile_epoch = fit_data.compile_epoch
 
-    def count(*arguments):
-        made.append(arguments)
-        return compile_epoch(*arguments)
+    def count(model, step, table, otherwise):
+        if not any(table is other for other in made):
+            made.append(table)
+        return compile_epoch(model, step, table, otherwise)
 
     monkeypatch.setattr(fit_data, "compile_epoch", count)
     return made
@@ -99,6 +100,23 @@ def test_other_calls_are_as_ever(compiled):
     result.model.fit(x, y, verbose=0)
 
 
+def test_a_callback_may_have_functions_made_anew(compiled):
+    class Remake(keras.callbacks.Callback):
+        def on_epoch_end(self, epoch, logs=None):
+            self.model.make_train_function(force=True)
+            self.model.make_test_function(force=True)
+
+    plain = train("auto", PHASES)
+    result = train("auto", PHASES, callbacks=Remake())
+    check_same(plain, result)
+    assert "make_train_function" not in vars(result.model)
+    assert "make_test_function" not in vars(result.model)
+
+
+class TensorBoard(Hears):
+    """Of the user's own, and called as another one."""
+
+
 def test_who_hears_of_batches(tmp_path):
     quiet = [
         keras.callbacks.History(),
@@ -112,6 +130,8 @@ def test_who_hears_of_batches(tmp_path):
     assert not hear_batches(quiet)
     for callback in [
         Hears(),
+        TensorBoard(),
+        keras.callbacks.LambdaCallback(on_test_batch_end=print),
         keras.callbacks.ModelCheckpoint(tmp_path / "b.keras", save_freq=3),
         keras.callbacks.TensorBoard(tmp_path, update_freq="batch"),
         keras.callbacks.TensorBoard(tmp_path, profile_batch=3),

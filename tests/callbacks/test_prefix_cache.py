@@ -344,9 +344,44 @@ def test_a_folder_keeps_what_is_computed(tmp_path):
     first = int(COUNTERS["counter"])
     model = build()
     check_same(plain, train(str(tmp_path / "kept"), PHASES[:2], model=model))
-    # Two examples of each data set a phase, which are compared.
-    assert int(COUNTERS["counter"]) == 2 * 2 * 2
+    # Two examples of each data set a phase tell the shapes of features, and
+    # two are compared with those that are there.
+    assert int(COUNTERS["counter"]) == 2 * 2 * (2 + 2)
     assert first > 60
+
+
+@pytest.mark.parametrize("phases", [["head", "head"], ["top:1", "head"]])
+@pytest.mark.parametrize("engine", ["tensorflow", None])
+def test_what_is_cached_is_not_computed_from_itself(engine, phases, tmp_path):
+    """The engine that starts from pictures does not start from features."""
+    phases = [kt.Phase(train, 2, 0.02) for train in phases]
+    plain = train(False, phases)
+    for cache in (True, tmp_path):
+        model = build()
+        del COUNTERS["counter"]  # which no engine could have
+        result = train(cache, phases, model=model, engine=engine)
+        for name, values in plain.history.items():
+            np.testing.assert_allclose(values, result.history[name], atol=1e-4)
+
+
+def test_rounded_features_are_not_what_others_are_made_from(tmp_path):
+    phases = [kt.Phase("top:1", 2, 0.02), kt.Phase("head", 3, 0.02)]
+    cache = kt.FeatureCache(dtype="float16")
+
+    class Stop(keras.callbacks.Callback):
+        def on_epoch_end(self, epoch, logs=None):
+            if epoch == 3:
+                raise KeyboardInterrupt
+
+    whole = train(cache, phases, resume=True, log_dir=tmp_path / "whole")
+    killed = {"resume": True, "log_dir": tmp_path / "killed"}
+    with pytest.raises(KeyboardInterrupt):
+        train(cache, phases, callbacks=Stop(), **killed)
+    again = train(cache, phases, **killed)
+    for one, other in zip(
+        whole.model.get_weights(), again.model.get_weights(), strict=True
+    ):
+        np.testing.assert_array_equal(one, other)
 
 
 def test_a_disk_instead_of_memory(tmp_path, capsys):
@@ -443,6 +478,8 @@ def test_mixup_trains_and_repeats_itself():
         {"mixup": "a lot"},
         {"cache": False, "mixup": 0.2},
         {"cache": 3},
+        {"cache": None},
+        {"cache": ""},
         {"engine": "steam"},
     ],
     ids=str,
