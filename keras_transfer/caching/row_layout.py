@@ -1,10 +1,14 @@
 """How a row of features and labels lies on disk."""
 
+import zlib
+
 import keras
 import numpy as np
 import tensorflow as tf
 
 from keras_transfer.caching.no_cut_error import NoCutError
+
+_CHECKSUM = "checksum"
 
 
 class RowLayout:
@@ -28,12 +32,12 @@ class RowLayout:
             raise NoCutError("texts cannot be kept on disk")
         self.dtypes = [tensor.dtype for tensor in flat]
         self._shapes = [tensor.shape[1:] for tensor in flat]
-        self.row = np.dtype(
-            [
-                (f"{n}", tensor.dtype.as_numpy_dtype, tensor.shape[1:])
-                for n, tensor in enumerate(flat)
-            ]
-        )
+        self._names = [str(n) for n in range(len(flat))]
+        parts = [
+            (name, tensor.dtype.as_numpy_dtype, tensor.shape[1:])
+            for name, tensor in zip(self._names, flat, strict=True)
+        ]
+        self.row = np.dtype([(_CHECKSUM, "<u4"), *parts])
 
     def describe(self) -> str:
         """Return what tells layouts apart."""
@@ -51,13 +55,23 @@ class RowLayout:
         if found != list(zip(self.dtypes, self._shapes, strict=True)):
             raise NoCutError("the examples have different shapes or dtypes")
         rows = np.empty(len(flat[0]), self.row)
-        for name, tensor in zip(self.row.names, flat, strict=True):
+        for name, tensor in zip(self._names, flat, strict=True):
             rows[name] = tensor.numpy()
+        rows[_CHECKSUM] = _compute_checksums(rows)
         return rows
 
     def unpack(self, rows: np.ndarray) -> list[np.ndarray]:
-        """Turn an array of `row` into the parts of a batch."""
-        return [np.ascontiguousarray(rows[name]) for name in self.row.names]
+        """Turn an array of `row` into the parts of a batch.
+
+        Raises:
+            OSError: If a row is not as it was packed.
+        """
+        if (rows[_CHECKSUM] != _compute_checksums(rows)).any():
+            raise OSError(
+                "A file of cached features was damaged while it was in use. "
+                "Run it again: what is damaged is computed anew."
+            )
+        return [np.ascontiguousarray(rows[name]) for name in self._names]
 
     def fetch(self, function, numbers: tf.Tensor):
         """Call a function that gives rows, in a graph.
@@ -73,3 +87,9 @@ class RowLayout:
         for tensor, shape in zip(flat, self._shapes, strict=True):
             tensor.set_shape((None, *shape))
         return keras.tree.pack_sequence_as(self._structure, flat)
+
+
+def _compute_checksums(rows: np.ndarray) -> np.ndarray:
+    parts = rows.view("uint8").reshape(len(rows), rows.dtype.itemsize)
+    after = rows.dtype[_CHECKSUM].itemsize
+    return np.array([zlib.crc32(part[after:]) for part in parts], "u4")

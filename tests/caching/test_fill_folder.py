@@ -239,3 +239,22 @@ def test_a_file_that_is_cut_while_in_use(tmp_path, monkeypatch):
     os.remove(path)  # still open
     with pytest.raises(OSError, match="has become shorter while it was"):
         table[0].rows.read(np.arange(640))
+
+
+def test_a_row_that_is_damaged_while_in_use(tmp_path, monkeypatch):
+    kept = []
+    monkeypatch.setattr(
+        fill_folder, "_load", lambda found, cache: kept.append(found) or found
+    )
+    fill(tmp_path)
+    [path] = files(tmp_path)
+    data = bytearray(path.read_bytes())
+    [table] = kept
+    number, start = table.rows.places[7]
+    data[start + 9] ^= 1
+    path.write_bytes(data)
+    table.rows.read(np.arange(7))
+    with pytest.raises(OSError, match="was damaged while it was in use"):
+        table.rows.read(np.arange(10))
+    # The next time it is found before.
+    assert check(tmp_path) >= 32
