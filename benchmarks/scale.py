@@ -37,7 +37,8 @@ def main():
         least = start(place, 64)["peak"]
         for count in options.examples:
             found = start(place, count)
-            rows.append([f"{count:,} in {place}"])
+            preposition = "on" if place == "disk" else "in"
+            rows.append([f"{count:,} {preposition} {place}"])
             for part in ("fill", "epoch"):
                 rows[-1] += [found[part], 1000 * found[part] / count]
             rows[-1] += [found["megabytes"], found["peak"] - least]
