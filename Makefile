@@ -1,6 +1,6 @@
 # make demo   train on the bundled pictures, from nothing
 # make test   run all tests, from nothing
-# make bench  run a short version of the benchmarks of speed (15 minutes)
+# make bench  run a short version of the benchmarks of speed
 # All make their own virtual environment in .venv first. PYTHON=python3.12
 # chooses another interpreter for it.
 
