@@ -83,10 +83,8 @@ def _hears_batches(callback) -> bool:
 
 
 def _is_small(operation) -> bool:
-    if isinstance(operation, keras.layers.Dense):
-        return True
-    weights = getattr(operation, "weights", ())
-    return not weights or isinstance(operation, keras.layers.Dropout)
+    is_dense = isinstance(operation, keras.layers.Dense)
+    return is_dense or not getattr(operation, "weights", ())
 
 
 def whole_epochs(batches: tf.data.Dataset) -> tf.data.Dataset:
