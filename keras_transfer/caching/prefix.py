@@ -6,6 +6,7 @@ from collections.abc import Callable
 import tensorflow as tf
 
 from keras_transfer.caching.engines.engine import make_engine
+from keras_transfer.caching.no_cut_error import NoCutError
 
 # It takes a second or two to make one, and saves a millisecond or two an
 # example; and what is computed without one is the same to the bit.
@@ -76,7 +77,8 @@ class Prefix:
 
         Args:
             inputs: The first batch of inputs.
-            folder: Where to keep what the engine makes of it.
+            folder: Where to keep what the engine makes of it. Defaults to
+                `None`, for this process.
         """
         if self._run is None and self._engine is None:
             self._run = tf.function(
@@ -88,11 +90,16 @@ class Prefix:
 
     def _make(self, inputs, folder) -> Callable:
         engine, _, precision = self._engine.partition("_")
+        try:
+            key = self.key
+        except NoCutError:
+            key = None
         return make_engine(
             self.function,
             inputs,
             engine=engine,
             precision=precision or "float32",
+            key=key,
             folder=folder,
         )
 

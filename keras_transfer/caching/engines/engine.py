@@ -20,6 +20,7 @@ def make_engine(
     *,
     engine: str = "auto",
     precision: str = "float32",
+    key: str | None = None,
     folder: str | os.PathLike | None = None,
 ) -> Callable[..., dict]:
     """Make a fast function of one that always gives the same.
@@ -34,11 +35,11 @@ def make_engine(
         batch: Real inputs: a tensor, or a structure of tensors. Their first
             dimension counts the examples.
         engine: "openvino", "tensorflow" or "litert". "auto" takes the first
-            of the first two that works; on a machine with a GPU, TensorFlow
-            as it is, since all of these were made for the CPU.
+            of the first two that works. All are made for the CPU.
         precision: "float32", or with "openvino" also "bfloat16".
-        folder: Where to keep the converted form for the next time. A folder
-            is for one function with one set of weights.
+        key: A name for the function with its weights, to keep the converted
+            form for the next time in this process.
+        folder: Where to keep it instead. A folder is for one such function.
 
     Returns:
         A function that takes and gives what the given one does. It is to be
@@ -51,8 +52,6 @@ def make_engine(
     """
     _check_arguments(engine, precision)
     plain = tf.function(function, autograph=False, reduce_retracing=True)
-    if engine == "auto" and tf.config.get_visible_devices("GPU"):
-        return plain
     if not _are_dense(batch):
         if engine != "auto":
             _warn(engine, "takes tensors of examples, none ragged or sparse")
@@ -63,7 +62,14 @@ def make_engine(
     for name in _AUTO if engine == "auto" else (engine,):
         try:
             run, difference = open_engine(
-                name, function, batch, sample, expected, precision, folder
+                name,
+                function,
+                batch,
+                sample,
+                expected,
+                precision,
+                key,
+                folder,
             )
         except Exception as error:
             if engine == "auto":

@@ -6,6 +6,10 @@ from collections.abc import Callable
 import numpy as np
 import tensorflow as tf
 
+# Its answers come from the processor's cache then: measured with MobileNetV2,
+# 540 images a second by 8 on two cores, and 450 by 32.
+AT_ONCE = 4 * os.cpu_count()
+
 
 def get_version() -> str:
     """Return the version of TensorFlow, which converts.

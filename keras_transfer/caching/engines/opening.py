@@ -2,7 +2,7 @@
 
 import contextlib
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 
 import keras
 import tensorflow as tf
@@ -18,6 +18,7 @@ from keras_transfer.caching.engines.comparison import (
 )
 from keras_transfer.caching.engines.flat_function import trace_flat
 from keras_transfer.caching.engines.kept_file import keep_file, read_kept
+from keras_transfer.caching.engines.kept_forms import keep_form, read_form
 
 ENGINES = {
     "openvino": openvino_engine,
@@ -33,7 +34,8 @@ def open_engine(
     sample,
     expected: dict[str, tf.Tensor],
     precision: str,
-    folder: str | os.PathLike | None,
+    key: str | None = None,
+    folder: str | os.PathLike | None = None,
 ) -> tuple[Callable[..., dict], float]:
     """Make a function for an engine and see how much it differs.
 
@@ -46,7 +48,8 @@ def open_engine(
         sample: A few examples of them.
         expected: What the function gives for these.
         precision: A key of `LIMITS`.
-        folder: Where the converted form is kept, if it is.
+        key: By what the converted form is kept in this process, if it is.
+        folder: Where it is kept instead.
 
     Returns:
         A function as the given one, and its difference on the sample.
@@ -56,27 +59,36 @@ def open_engine(
     """
     module = ENGINES[name]
     file = f"{name}-{precision}-{module.get_version()}.engine"
-    path = os.path.join(folder or "", file)
+    keep, read = (keep_file, read_kept) if folder else (keep_form, read_form)
+    place = folder or key
+    path = place and os.path.join(place, file)
 
     def load(converted):
         compute = module.load(converted, precision)
 
         def run(inputs):
-            flat = keras.tree.flatten(inputs)
-            found = compute([tf.convert_to_tensor(x) for x in flat])
-            tensors = [tf.convert_to_tensor(tensor) for tensor in found]
+            flat = [tf.convert_to_tensor(x) for x in keras.tree.flatten(inputs)]
+            parts = [compute(part) for part in _split(flat, module.AT_ONCE)]
+            tensors = [tf.concat(part, 0) for part in zip(*parts, strict=True)]
             return dict(zip(expected, tensors, strict=True))
 
         return run, measure_difference(run(sample), expected, precision)
 
-    kept = read_kept(path) if folder else None
-    if kept is not None:
+    kept = path and read(path)
+    if kept:
         with contextlib.suppress(Exception):
             run, difference = load(kept)
             if difference <= LIMITS[precision]:
                 return run, difference
     converted = module.convert(trace_flat(function, batch, list(expected)))
     run, difference = load(converted)
-    if folder and difference <= LIMITS[precision]:
-        keep_file(path, converted)
+    if path and difference <= LIMITS[precision]:
+        keep(path, converted)
     return run, difference
+
+
+def _split(tensors, size) -> Iterator[list]:
+    """Split a batch into parts that stay in the processor's cache."""
+    count = len(tensors[0])
+    for start in range(0, max(count, 1), size or max(count, 1)):
+        yield [tensor[start : start + (size or count)] for tensor in tensors]

@@ -11,6 +11,8 @@ import tensorflow as tf
 from keras_transfer.caching.engines.flat_function import find_ends
 from keras_transfer.caching.engines.tensorflow_engine import freeze
 
+# As for LiteRT: 380 images a second by 8, and 325 by 32.
+AT_ONCE = 4 * os.cpu_count()
 _HINTS = {"float32": "f32", "bfloat16": "bf16"}
 
 

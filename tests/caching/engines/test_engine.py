@@ -3,6 +3,7 @@ import itertools
 import os
 import sys
 import warnings
+from collections import OrderedDict
 
 import keras
 import numpy as np
@@ -10,6 +11,7 @@ import pytest
 import tensorflow as tf
 from keras import layers
 
+from keras_transfer.caching.engines import kept_forms
 from keras_transfer.caching.engines.engine import make_engine
 from keras_transfer.caching.engines.kept_file import keep_file
 from keras_transfer.caching.engines.opening import ENGINES
@@ -45,6 +47,16 @@ def test_the_answers_are_those_of_the_function(engine, name):
     run = make_engine(function, batch, engine=engine)
     for size in (6, 5, 1, 6):
         assert_same(run, function, first(batch, size))
+
+
+def test_a_batch_is_computed_in_parts(engine, monkeypatch):
+    monkeypatch.setattr(ENGINES[engine], "AT_ONCE", 4)
+    model = build("two_outputs")
+    function, batch = function_of(model), tensors(model, 13)
+    run = make_engine(function, batch, engine=engine)
+    for size in (13, 8, 3, 13):
+        assert_same(run, function, first(batch, size))
+    assert [x.shape[0] for x in run(first(batch, 0)).values()] == [0, 0]
 
 
 @pytest.mark.parametrize("name", ["MobileNetV2", "EfficientNetV2B0"])
@@ -204,14 +216,6 @@ def test_auto_takes_openvino_first(monkeypatch):
     assert (len(made), len(others)) == (1, 0)
 
 
-def test_auto_leaves_a_gpu_to_tensorflow(monkeypatch):
-    made = count_conversions(monkeypatch, "tensorflow")
-    others = count_conversions(monkeypatch, "openvino")
-    monkeypatch.setattr(tf.config, "get_visible_devices", lambda kind: ["GPU"])
-    make_engine(lambda x: {"y": 2 * x}, draw(4, 2))
-    assert not made and not others
-
-
 @pytest.mark.parametrize(
     ("name", "library"),
     [("openvino", "openvino"), ("litert", "ai_edge_litert.interpreter")],
@@ -273,6 +277,19 @@ def test_the_kept_form_is_used(engine, tmp_path, monkeypatch):
     (name,) = os.listdir(tmp_path)
     version = ENGINES[engine].get_version()
     assert name == f"{engine}-float32-{version}.engine"
+
+
+def test_the_form_of_a_key_is_used(engine, monkeypatch):
+    monkeypatch.setattr(kept_forms, "_forms", OrderedDict())
+    made = count_conversions(monkeypatch, engine)
+    for number in range(3):
+        model = build("cnn")
+        if number == 2:  # what is kept is not for this one
+            model.set_weights([weight + 1 for weight in model.get_weights()])
+        function, batch = function_of(model), tensors(model)
+        run = make_engine(function, batch, engine=engine, key="cnn")
+        assert_same(run, function, first(batch, 5))
+    assert len(made) == 2
 
 
 @pytest.mark.parametrize("damage", ["cut", "changed", "another", "unreadable"])
