@@ -15,7 +15,7 @@ from keras_transfer.caching.fill_feature_table import (
 )
 from keras_transfer.caching.no_cut_error import NoCutError
 from keras_transfer.caching.prefix import Prefix, check_engine
-from keras_transfer.caching.prefix_key import digest_prefix
+from keras_transfer.caching.prefix_key import digest_prefix, digest_weights
 from keras_transfer.caching.unrolled_graph import unroll_graph
 from keras_transfer.data.array_batches import batch_arrays
 
@@ -118,7 +118,7 @@ def _find_function(model) -> tuple:
             unrolled.steps,
             unrolled.inputs,
             unrolled.outputs,
-            network.variables,
+            digest_weights(network.variables),
             preprocess,
         )
 

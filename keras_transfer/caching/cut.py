@@ -1,5 +1,6 @@
 """Where a model can be cut: what is the same in each epoch, and the rest."""
 
+import functools
 import math
 from collections.abc import Callable
 
@@ -137,6 +138,11 @@ class Cut:
         """Return a digest of the prefix's weights as they are."""
         return digest_weights(self.variables)
 
+    @functools.cached_property
+    def weights(self) -> str:
+        """What `digest_weights` gave, the first time that this was read."""
+        return self.digest_weights()
+
     def digest(self) -> str:
         """Return a name for what the prefix computes, as `digest_prefix`."""
         # Data in dictionaries finds the inputs by their names.
@@ -146,7 +152,7 @@ class Cut:
             self.steps,
             self.inputs,
             self.keys,
-            self.variables,
+            self.weights,
             names if len(names) > 1 else None,
         )
 

@@ -16,7 +16,7 @@ _IRRELEVANT = {"name", "trainable", "seed", "trained"}
 
 
 def digest_prefix(
-    steps: list[Step], inputs: list, outputs: list, variables, *others
+    steps: list[Step], inputs: list, outputs: list, weights: str, *others
 ) -> str:
     """Name what a prefix computes: its layers, their wiring, their weights.
 
@@ -28,7 +28,7 @@ def digest_prefix(
         steps: The steps of the prefix.
         inputs: Keys of what they read.
         outputs: Keys of what is kept of what they write.
-        variables: The variables of the prefix.
+        weights: What `digest_weights` gives for its variables.
         *others: What else decides what comes of it: layers, or what JSON
             holds.
 
@@ -47,7 +47,7 @@ def digest_prefix(
         described.append([_describe(step.operation), reads])
         described.append(_plain(step.arguments))
     described.append([numbers[key] for key in outputs])
-    described.append(digest_weights(variables))
+    described.append(weights)
     return _digest(json.dumps(described, sort_keys=True).encode())
 
 

@@ -14,6 +14,7 @@ from keras_transfer.freezing.optimizer_variables import (
 )
 from keras_transfer.freezing.phase import Phase
 from keras_transfer.freezing.trainable import set_trainable
+from keras_transfer.freezing.trainable_state import restore_trainable
 
 
 def check_phases(phases: Sequence[Phase]) -> tuple[Phase, ...]:
@@ -127,17 +128,10 @@ def cover_phases(model: keras.Model, phases: Sequence[Phase]) -> None:
 
 def _find_trained(model, phases) -> list:
     """List the variables that some phase trains, in the model's order."""
-    layers = [(layer, layer._trainable) for layer in model._flatten_layers()]
-    weights = [(weight, weight.trainable) for weight in model.weights]
     trained = set()
-    try:
+    with restore_trainable(model):
         for phase in phases:
             train = "all" if callable(phase.train) else phase.train
             set_trainable(model, train, batch_norm=phase.batch_norm)
             trained.update(id(v) for v in model.trainable_weights)
-    finally:
-        for layer, flag in layers:
-            layer._trainable = flag
-        for weight, flag in weights:
-            weight.trainable = flag
     return [v for v in model.weights if id(v) in trained]

@@ -4,7 +4,7 @@ import contextlib
 import dataclasses
 import functools
 import types
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
 import keras
 import numpy as np
@@ -18,7 +18,6 @@ from keras_transfer.caching.cached_data import (
     CachedData,
     find_cached_data,
 )
-from keras_transfer.caching.compute_share import estimate_share
 from keras_transfer.caching.cut import Cut
 from keras_transfer.caching.examples import OrderedExamples
 from keras_transfer.caching.feature_cache import FeatureCache
@@ -35,9 +34,12 @@ from keras_transfer.callbacks.companion import find_companions
 from keras_transfer.callbacks.compiled_epoch import hear_batches, is_quick
 from keras_transfer.callbacks.data_replay import find_callbacks
 from keras_transfer.callbacks.fit_data import FitData
+from keras_transfer.callbacks.phase_cuts import (
+    cut_for_phase,
+    find_cuts_ahead,
+)
 from keras_transfer.freezing.freezable_model import Freezable
-
-_LEAST_SHARE = 0.05
+from keras_transfer.freezing.phase import Phase
 
 
 class PrefixCache(keras.callbacks.Callback):
@@ -93,10 +95,10 @@ class PrefixCache(keras.callbacks.Callback):
         self._seed = np.random.randint(2**31) if seed is None else seed
         self._insists = insists
         self._now = types.SimpleNamespace(epoch=0)
-        self._fit_data = None
+        self._fit_data = self._ahead = None
 
     def on_train_begin(self, logs=None):
-        self._fit_data = FitData(self.model)
+        self._fit_data, self._ahead = FitData(self.model), None
         self._phase_number = None
         self._verbose = self.params.get("verbose")
         self.model._cut = None
@@ -107,72 +109,100 @@ class PrefixCache(keras.callbacks.Callback):
         if self._phase_number != unfreezing.phase_number:
             self._phase_number = unfreezing.phase_number
             # All of them, when going on as well: the order is that of then.
-            self._begin_phase(unfreezing.phase.epochs)
+            later = unfreezing.phases[unfreezing.phase_number :]
+            self._begin_phase(unfreezing.phase, later)
 
     def on_train_end(self, logs=None):
         self.release()
 
     def release(self) -> None:
         """Let go of cached data, but for that of the model's cut."""
+        self._ahead = None
         if self._fit_data is not None:
             self._fit_data.release()
 
-    def _begin_phase(self, epochs: int) -> None:
+    def _begin_phase(self, phase: Phase, later: list[Phase]) -> None:
         before = self.model._cut
         try:
-            cut = self._fill(epochs, before)
+            cut = self._fill(phase, later)
         except NoCutError as reason:
             what = "cached, nor mixed" if self._mixup else "cached"
             cut, note = None, f"Not {what}: {reason}."
         else:
-            note = _describe(cut)
+            note = _describe(cut, self._ahead)
         if self._verbose:
             io_utils.print_msg(note)
         if cut is not None or before is not None:
             self._train_on(cut)
 
-    def _fill(self, epochs: int, before: Cut | None) -> Cut:
+    def _fill(self, phase: Phase, later: list[Phase]) -> Cut:
         model = self.model
         if model.distribute_strategy.num_replicas_in_sync > 1:
             raise NoCutError("the model trains on several replicas")
         if not (self._fit_data.is_found and isinstance(model, Freezable)):
             raise NoCutError("the model is of a class of its own")
-        cut = Cut(model, with_augmentation=self._views is not None)
-        if not self._insists:
-            _check_worth(cut, epochs)
-        prefix = Prefix(cut.run_prefix, cut.digest, self._engine)
-        compute = functools.partial(self._compute, cut, before, prefix)
+        options = {
+            "with_augmentation": self._views is not None,
+            "insists": self._insists,
+        }
+        cut = cut_for_phase(model, phase, **options)
         if cut.augmentation and self._views > 1:
-            cut.cached = (self._compute_views(cut),)
-        else:
-            cut.cached = (compute(self._train),)
+            self._fill_cut(cut, self._compute_views)
+            return cut
+        ahead = find_cuts_ahead(model, cut, later, **options)
+        self._look_ahead(ahead)
+        self._fill_cut(cut, self._compute)
+        if not ahead:
+            self._ahead = None
+        return cut
+
+    def _look_ahead(self, cuts: list[Cut]) -> None:
+        """Go once through the images for several phases, if there is room."""
+        if self._ahead and self._ahead.names in [cut.names for cut in cuts]:
+            return
+        for cut in cuts:
+            with contextlib.suppress(NoCutError):
+                self._fill_cut(cut, self._compute)
+                self._ahead = cut
+                return
+
+    def _fill_cut(self, cut: Cut, compute: Callable) -> None:
+        cut.cached = (compute(cut, self._train),)
         if self._validation_data is not None:
             # Where it cannot be cached, the whole model takes it as ever.
             with contextlib.suppress(NoCutError):
-                cut.cached = (*cut.cached, compute(self._validation_data))
-        return cut
+                held_back = self._compute(cut, self._validation_data)
+                cut.cached = (*cut.cached, held_back)
 
-    def _compute_views(self, cut: Cut) -> CachedData:
+    def _compute_views(self, cut: Cut, data) -> CachedData:
         run = functools.partial(cut.run_prefix, augments=True)
         key = f"augmented {self._seed}"
         prefix = Prefix(run, lambda: f"{cut.digest()} {key}", engine=None)
-        examples = list_examples(self._train, self._views)
+        examples = list_examples(data, self._views)
         with seeded(cut.augmentation, self._seed):
-            return self._keep(cut, self._train, prefix, examples)
+            return self._keep(cut, data, prefix, examples)
 
-    def _compute(self, cut, before, prefix, data) -> CachedData:
-        known = before and find_cached_data(before, data)
-        way = known and cut.from_another(before)
-        if not way or known.table.views > 1 or known.table.is_rounded:
-            return self._keep(cut, data, prefix, list_examples(data))
-        old = known.table
+    def _compute(self, cut: Cut, data) -> CachedData:
+        for known_cut in filter(None, (self.model._cut, self._ahead)):
+            known = find_cached_data(known_cut, data)
+            way = known and cut.from_another(known_cut)
+            if not way or known.table.views > 1:
+                continue
+            if known_cut.names == cut.names:
+                return known
+            if not known.table.is_rounded:
+                return self._compute_from(known_cut, known, way, cut, data)
+        prefix = Prefix(cut.run_prefix, cut.digest, self._engine)
+        return self._keep(cut, data, prefix, list_examples(data))
 
+    def _compute_from(self, known_cut, known, way, cut, data) -> CachedData:
         def digest():
-            return f"{cut.digest()} from {before.digest()} {self._engine}"
+            return f"{cut.digest()} from {known_cut.digest()} {self._engine}"
 
-        prefix = Prefix(way, digest, engine=None)
-        examples = OrderedExamples(old.as_order(), old.shuffled_batches)
-        return self._keep(cut, data, prefix, examples, order=old.order)
+        prefix = Prefix(way, digest, self._engine)
+        order = known.table.as_order()
+        examples = OrderedExamples(order, known.table.shuffled_batches)
+        return self._keep(cut, data, prefix, examples, order=known.table.order)
 
     def _keep(self, cut, data, prefix, examples, **known) -> CachedData:
         has_bar = self._verbose not in (0, 2)
@@ -181,7 +211,7 @@ class PrefixCache(keras.callbacks.Callback):
         )
         table = dataclasses.replace(table, **known)
         dataset = self._make_dataset(table)
-        return CachedData(data, cut.digest_weights(), table, dataset)
+        return CachedData(data, cut.weights, table, dataset)
 
     def _make_dataset(self, table, change=None) -> tf.data.Dataset:
         epochs = self._repeat_epoch()
@@ -231,23 +261,16 @@ class PrefixCache(keras.callbacks.Callback):
         )
 
 
-def _check_worth(cut: Cut, epochs: int) -> None:
-    if epochs < 2:
-        raise NoCutError("the phase lasts a single epoch")
-    share = estimate_share(cut.steps, cut.tail)
-    if share < _LEAST_SHARE:
-        raise NoCutError(
-            f"the frozen part is {share:.0%} of the work of a step, less than "
-            "it takes to read what it gives"
-        )
-
-
-def _describe(cut: Cut) -> str:
+def _describe(cut: Cut, ahead: Cut | None) -> str:
     tables = [cached.table for cached in cut.cached]
     count = sum(table.views * len(table.order.numbers) for table in tables)
-    size = sum(table.bytes for table in tables)
     kind = "examples" if tables[0].views == 1 else "views"
-    places = {type(table.rows) for table in tables}
+    # A later phase may go on with the very same ones.
+    tables = {id(cached.table): cached.table for cached in cut.cached}
+    for cached in ahead.cached if ahead else ():
+        tables[id(cached.table)] = cached.table
+    size = sum(table.bytes for table in tables.values())
+    places = {type(table.rows) for table in tables.values()}
     where = "on disk" if StoredRows in places else "in memory"
     return (
         f"Cached: the frozen part is computed once for each of {count:,} "

@@ -178,6 +178,32 @@ def test_what_is_cached_is_used_again():
     assert count("auto", [*phases, phases[0]]) == 60 + uncached + 60
 
 
+def test_later_phases_are_cached_in_the_same_pass():
+    phases = [kt.Phase(train, 2, 0.01) for train in ("head", "top:1", "top:2")]
+    assert count("auto", phases) == 60
+    # What is chosen later, or trained before, cannot be known now.
+    chosen = kt.Phase(lambda model: "top:1", 2, 0.01)
+    assert count("auto", [phases[0], chosen]) == 2 * 60
+    anew = kt.Phase("top:1", 2, 0.01, reinitialize=True)
+    assert count("auto", [phases[0], anew]) == 2 * 60
+
+
+def test_later_phases_wait_where_there_is_no_room():
+    phases = [kt.Phase(train, 2, 0.01) for train in ("head", "top:1", "top:2")]
+    plain = train(False, phases)
+    # Twice the features of the head, which are 2 by 2 by 4, and of 40 images.
+    room = 2 * 40 * (2 * 2 * 4 + 2) * 4
+    cache = kt.FeatureCache(memory_limit=room, disk_limit=0, dtype="float32")
+    cached = []
+
+    class Watch(keras.callbacks.Callback):
+        def on_epoch_end(self, epoch, logs=None):
+            cached.append(self.model._cut is not None)
+
+    check_same(plain, train(cache, phases, callbacks=Watch()))
+    assert cached == [True, True, False, False, False, False]
+
+
 def test_a_phase_of_one_epoch_is_cached_on_demand():
     phase = [kt.Phase("head", 1, 0.01)]
     assert count("auto", phase) == 20 + 60 + 2 * 20
@@ -344,9 +370,9 @@ def test_a_folder_keeps_what_is_computed(tmp_path):
     first = int(COUNTERS["counter"])
     model = build()
     check_same(plain, train(str(tmp_path / "kept"), PHASES[:2], model=model))
-    # Two examples of each data set a phase tell the shapes of features, and
-    # two are compared with those that are there.
-    assert int(COUNTERS["counter"]) == 2 * 2 * (2 + 2)
+    # Two examples of each data set tell the shapes of features, and two are
+    # compared with those that are there.
+    assert int(COUNTERS["counter"]) == 2 * (2 + 2)
     assert first > 60
 
 
@@ -410,7 +436,7 @@ class Shift(keras.layers.Layer):
         return inputs + 40 * keras.ops.cast(draws < 0.5, inputs.dtype)
 
 
-def count_views(views, epochs, **options):
+def count_views(views, epochs, cache="auto", **options):
     """Train, and return how many different features an example had."""
     seen = {}
 
@@ -423,7 +449,7 @@ def count_views(views, epochs, **options):
 
     phases = [kt.Phase("head", epochs, 0.01)]
     result = train(
-        "auto",
+        cache,
         phases,
         model=build(augmentation=Shift()),
         cached_views=views,
@@ -457,8 +483,7 @@ def test_views_of_a_shuffled_data_set(tmp_path):
     pairs = tf.data.Dataset.from_tensor_slices(pictures()).shuffle(40)
     data = pairs.batch(8), as_dataset(pictures(20, seed=1))
     for cache in ({}, {"cache": tmp_path}):
-        del cache
-        _, several, epochs = count_views(4, 4, data=data)
+        _, several, epochs = count_views(4, 4, data=data, **cache)
         assert 60 < several <= 80
         assert all(len(rows) == 40 for rows in epochs)
 
