@@ -9,6 +9,11 @@ import numpy as np
 import tensorflow as tf
 
 from keras_transfer.caching.no_cut_error import NoCutError
+from keras_transfer.caching.repeatability import (
+    drops_remainder,
+    may_vary,
+    shuffles,
+)
 from keras_transfer.data.example_digests import digest_examples, digest_views
 from keras_transfer.data.example_order import ExampleOrder, fetch_batches
 
@@ -101,7 +106,7 @@ class StreamedExamples:
         self.views = views
         steps = int(data.cardinality())
         self.steps = views * steps if steps >= 0 else None
-        self._shuffles = _shuffles(data)
+        self._shuffles = shuffles(data)
         self._found = self._sizes = None
 
     def batches(self) -> Iterator[tuple]:
@@ -121,12 +126,20 @@ class StreamedExamples:
         if len({len(digests) for digests in found}) > 1:
             raise NoCutError(_DIFFERS)
         self._found, self._sizes = found, sizes[0]
-        again = digest_examples(next(iter(self._data)))
+        again = self._found[-1] if self.views > 1 else self._read_again()
         self._check_known(again)
         if not np.array_equal(again, found[0][: len(again)]):
             self._shuffles = True
-        if self._shuffles and _drops_remainder(self._data):
+        if self._shuffles and drops_remainder(self._data):
             raise NoCutError(_DIFFERS)
+
+    def _read_again(self) -> np.ndarray:
+        count = -1 if may_vary(self._data) else 1
+        again = map(digest_examples, self._data.take(count))
+        again = np.concatenate(list(again))
+        if count < 0 and len(again) != len(self._found[0]):
+            raise NoCutError(_DIFFERS)
+        return again
 
     @functools.cached_property
     def digests(self) -> np.ndarray:
@@ -214,13 +227,3 @@ def _is_among(some: np.ndarray, sorted_ones: np.ndarray) -> np.ndarray:
 def _check_dense(batch) -> None:
     if not all(isinstance(t, tf.Tensor) for t in keras.tree.flatten(batch)):
         raise NoCutError("the data has ragged or sparse tensors")
-
-
-def _drops_remainder(data) -> bool:
-    drops = getattr(data, "_drop_remainder", False)
-    return bool(drops) or any(map(_drops_remainder, data._inputs()))
-
-
-def _shuffles(data) -> bool:
-    name = type(data).__name__.lower()
-    return "shuffle" in name or any(map(_shuffles, data._inputs()))

@@ -1,6 +1,7 @@
 import keras
 import numpy as np
 import pytest
+import tensorflow as tf
 
 import keras_transfer as kt
 from tests import networks
@@ -112,3 +113,40 @@ def test_labels_in_a_list(tmp_path):
         data = kt.cache_features(backbone, (x, y.tolist()), cache=cache)
         labels = np.concatenate([labels for _, labels in data])
         assert labels.tolist() == y.tolist()
+
+
+def test_data_that_shuffles_behind_its_first_batch_is_shuffled():
+    x, y = pictures()
+    random = np.random.default_rng(0)
+
+    def shuffle():
+        for row in [*range(8), *(8 + random.permutation(12))]:
+            yield x[row], y[row]
+
+    spec = tf.TensorSpec((8, 8, 3), "float64"), tf.TensorSpec((), "int64")
+    data = tf.data.Dataset.from_generator(shuffle, output_signature=spec)
+    data = data.batch(4)
+    orders = []
+    features = kt.cache_features(networks.tiny_backbone(), data)
+    for _ in range(2):
+        rows = np.concatenate([x for x, _ in features]).reshape(20, -1)
+        orders.append(rows.tolist())
+    assert orders[0] != orders[1]
+    assert sorted(orders[0]) == sorted(orders[1])
+    assert len(set(map(tuple, orders[0]))) == 20
+
+
+def test_data_that_changes_behind_its_first_batch_is_refused():
+    x, y = pictures()
+    rest = tf.data.Dataset.from_tensor_slices((x, y)).repeat(3).batch(8)
+    random = tf.random.Generator.from_seed(0)
+
+    def blur(number, example):
+        noise = random.normal([], dtype="float64") * tf.cast(
+            number > 5, "float64"
+        )
+        return example[0] + noise, example[1]
+
+    data = rest.enumerate().map(blur)
+    with pytest.raises(ValueError, match="the data differs from one pass"):
+        kt.cache_features(networks.tiny_backbone(), data)

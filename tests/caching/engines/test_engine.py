@@ -282,9 +282,9 @@ def test_the_kept_form_is_used(engine, tmp_path, monkeypatch):
 def test_the_form_of_a_key_is_used(engine, monkeypatch):
     monkeypatch.setattr(kept_forms, "_forms", OrderedDict())
     made = count_conversions(monkeypatch, engine)
+    model = build("cnn")
     for number in range(3):
-        model = build("cnn")
-        if number == 2:  # what is kept is not for this one
+        if number == 2:  # what is kept is not for these weights
             model.set_weights([weight + 1 for weight in model.get_weights()])
         function, batch = function_of(model), tensors(model)
         run = make_engine(function, batch, engine=engine, key="cnn")
