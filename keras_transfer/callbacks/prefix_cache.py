@@ -4,7 +4,7 @@ import contextlib
 import dataclasses
 import functools
 import types
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 
 import keras
 import numpy as np
@@ -51,6 +51,10 @@ class PrefixCache(keras.callbacks.Callback):
     order in which it would have had the examples. The model is the same one:
     losses, metrics, callbacks and weights are those of a training without it,
     to rounding. Where a phase cannot be cached, it trains as ever.
+
+    Where a later phase is cut nearer to the input, the features of that cut
+    are computed first, if there is room, and those of this phase from them:
+    one pass over the examples serves all phases.
 
     It comes after `GradualUnfreezing` in the list.
 
@@ -147,62 +151,73 @@ class PrefixCache(keras.callbacks.Callback):
         }
         cut = cut_for_phase(model, phase, **options)
         if cut.augmentation and self._views > 1:
-            self._fill_cut(cut, self._compute_views)
+            self._fill_cut(cut, with_views=True)
             return cut
         ahead = find_cuts_ahead(model, cut, later, **options)
         self._look_ahead(ahead)
-        self._fill_cut(cut, self._compute)
+        self._fill_cut(cut)
         if not ahead:
             self._ahead = None
         return cut
 
     def _look_ahead(self, cuts: list[Cut]) -> None:
         """Go once through the images for several phases, if there is room."""
-        if self._ahead and self._ahead.names in [cut.names for cut in cuts]:
+        ahead = self._ahead
+        known = ahead and find_cached_data(ahead, self._train)
+        if known and ahead.names in [cut.names for cut in cuts]:
             return
         for cut in cuts:
             with contextlib.suppress(NoCutError):
-                self._fill_cut(cut, self._compute)
+                self._fill_cut(cut)
                 self._ahead = cut
                 return
 
-    def _fill_cut(self, cut: Cut, compute: Callable) -> None:
-        cut.cached = (compute(cut, self._train),)
+    def _fill_cut(self, cut: Cut, with_views: bool = False) -> None:
+        prefixes = {}  # an engine is made once for all data
+        if with_views:
+            cut.cached = (self._compute_views(cut),)
+        else:
+            cut.cached = (self._compute(cut, self._train, prefixes),)
         if self._validation_data is not None:
             # Where it cannot be cached, the whole model takes it as ever.
             with contextlib.suppress(NoCutError):
-                held_back = self._compute(cut, self._validation_data)
+                held_back = self._compute(cut, self._validation_data, prefixes)
                 cut.cached = (*cut.cached, held_back)
 
-    def _compute_views(self, cut: Cut, data) -> CachedData:
+    def _compute_views(self, cut: Cut) -> CachedData:
         run = functools.partial(cut.run_prefix, augments=True)
         key = f"augmented {self._seed}"
         prefix = Prefix(run, lambda: f"{cut.digest()} {key}", engine=None)
-        examples = list_examples(data, self._views)
+        examples = list_examples(self._train, self._views)
         with seeded(cut.augmentation, self._seed):
-            return self._keep(cut, data, prefix, examples)
+            return self._keep(cut, self._train, prefix, examples)
 
-    def _compute(self, cut: Cut, data) -> CachedData:
-        for known_cut in filter(None, (self.model._cut, self._ahead)):
-            known = find_cached_data(known_cut, data)
-            way = known and cut.from_another(known_cut)
+    def _compute(self, cut: Cut, data, prefixes: dict) -> CachedData:
+        for start in filter(None, (self.model._cut, self._ahead)):
+            known = find_cached_data(start, data)
+            way = known and cut.from_another(start)
             if not way or known.table.views > 1:
                 continue
-            if known_cut.names == cut.names:
+            if start.names == cut.names:
                 return known
             if not known.table.is_rounded:
-                return self._compute_from(known_cut, known, way, cut, data)
+                table = known.table
+                prefix = prefixes.setdefault(start, self._start_at(start, cut))
+                examples = OrderedExamples(
+                    table.as_order(), table.shuffled_batches
+                )
+                return self._keep(
+                    cut, data, prefix, examples, order=table.order
+                )
         prefix = Prefix(cut.run_prefix, cut.digest, self._engine)
+        prefix = prefixes.setdefault(None, prefix)
         return self._keep(cut, data, prefix, list_examples(data))
 
-    def _compute_from(self, known_cut, known, way, cut, data) -> CachedData:
+    def _start_at(self, start: Cut, cut: Cut) -> Prefix:
         def digest():
-            return f"{cut.digest()} from {known_cut.digest()} {self._engine}"
+            return f"{cut.digest()} from {start.digest()} {self._engine}"
 
-        prefix = Prefix(way, digest, self._engine)
-        order = known.table.as_order()
-        examples = OrderedExamples(order, known.table.shuffled_batches)
-        return self._keep(cut, data, prefix, examples, order=known.table.order)
+        return Prefix(cut.from_another(start), digest, self._engine)
 
     def _keep(self, cut, data, prefix, examples, **known) -> CachedData:
         has_bar = self._verbose not in (0, 2)
