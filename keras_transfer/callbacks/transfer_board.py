@@ -1,11 +1,8 @@
 """A `TensorBoard` callback that follows training over its phases."""
 
 import contextlib
-import warnings
-from collections.abc import Sequence
-
-import keras
-import numpy as np
+import os
+from collections.abc import Mapping, Sequence
 
 from keras_transfer.backbones.layer_groups import count_weights
 from keras_transfer.board.answers import (
@@ -16,13 +13,23 @@ from keras_transfer.board.answers import (
 )
 from keras_transfer.board.class_report import class_report_markdown
 from keras_transfer.board.confusion_matrix import draw_confusion_matrix
+from keras_transfer.board.custom_layout import write_layout
+from keras_transfer.board.generalisation_gap import find_gaps
 from keras_transfer.board.phase_text import phase_markdown
+from keras_transfer.board.settings import write_settings
 from keras_transfer.callbacks.companion import find_companions
+from keras_transfer.callbacks.continuous_tensorboard import (
+    ContinuousTensorBoard,
+    as_scalars,
+)
+from keras_transfer.callbacks.epoch_speed import EpochSpeed
+from keras_transfer.callbacks.group_scalars import GroupScalars
+from keras_transfer.freezing.summary import trainable_summary
 
 _MOST_CLASSES_DRAWN = 1000
 
 
-class TransferBoard(keras.callbacks.TensorBoard):
+class TransferBoard(ContinuousTensorBoard):
     """`keras.callbacks.TensorBoard`, and what transfer learning is about.
 
     Besides all that Keras's callback logs, it shows
@@ -30,10 +37,21 @@ class TransferBoard(keras.callbacks.TensorBoard):
     - each phase: a text at its start (`phase`: which layer groups train, how
       many weights, at which learning rate), and as curves `phase/number`,
       `phase/trainable_weights` and `phase/trainable_share`;
+    - each layer group, as curves over epochs: `learning_rate/…`, 0 while it
+      is frozen; `gradient/…`, the norm of its gradient in a step, before
+      clipping; `update/…`, how far its weights went since the last epoch, and
+      `drift/…`, since the first, as shares of their norm;
+    - `gap/…`, by how much a metric is better in training than in validation,
+      and `speed/…`: seconds an epoch, with all that it needs, examples a
+      second in the steps of training, and examples that a cache gave;
     - given validation data: a picture of the confusion matrix
       (`confusion_matrix`) and a table of precision, recall, F1 and support of
       each class (`class_report`). Models with several sigmoid outputs get the
       table alone; an output counts as a yes from 0.5 on.
+
+    The page "Custom Scalars" has all curves in a few charts, "Text" also the
+    layer groups of each phase, and "HParams" the settings of all runs beside
+    what came of them.
 
     A phase starts with each `fit`, and inside one where an epoch begins with
     other weights trainable than the last.
@@ -70,6 +88,10 @@ class TransferBoard(keras.callbacks.TensorBoard):
         class_report_freq: Every how many epochs to predict the validation
             data (one more pass over it) for matrix and report; 0 for never.
             Defaults to 1.
+        group_freq: Every how many epochs to measure the layer groups; 0 for
+            never, which saves a copy of the weights. Defaults to 1.
+        settings: Settings of the run by name, for the table that compares
+            runs; give all runs the same names. Defaults to `None`: none.
         **kwargs: As for `keras.callbacks.TensorBoard`.
 
     Raises:
@@ -83,6 +105,8 @@ class TransferBoard(keras.callbacks.TensorBoard):
         validation_data=None,
         class_names: Sequence[str] | None = None,
         class_report_freq: int = 1,
+        group_freq: int = 1,
+        settings: Mapping[str, bool | int | float | str] | None = None,
         **kwargs,
     ):
         super().__init__(log_dir, **kwargs)
@@ -90,17 +114,14 @@ class TransferBoard(keras.callbacks.TensorBoard):
         self.validation_data = validation_data
         self.class_names = None if class_names is None else list(class_names)
         self.class_report_freq = class_report_freq
-        self._writers_by_folder = {}
-        self._graph_written = False
-        self._given_up = set()
+        self.group_freq = group_freq
+        self.settings = settings
+        self._groups = self._speed = None
+        self._is_introduced = self._starts_epoch = False
         self._predict = None
         self._phase_number = 0
         self._next_phase = (None, None)
         self._trained = None
-        self._optimizer = None
-        self._iterations = self._earlier_iterations = 0
-        self._next_epoch = self._epoch_offset = 0
-        self._starts_fit = self._starts_epoch = False
 
     def name_phase(self, name: str, number: int | None = None) -> None:
         """Name the phase that starts next.
@@ -112,59 +133,40 @@ class TransferBoard(keras.callbacks.TensorBoard):
         """
         self._next_phase = (name, number)
 
-    # One file a folder for all fits: TensorBoard reads files in the order of
-    # their names, which need not be that in which they were begun.
+    def write_text(self, tag: str, text: str) -> None:
+        """Write a text to the page "Text", at the last epoch.
 
-    @property
-    def _train_writer(self):
-        return self._writer(self._train_dir)
-
-    @property
-    def _val_writer(self):
-        return self._writer(self._val_dir)
-
-    def _writer(self, folder: str):
-        if folder not in self._writers_by_folder:
-            writer = self.summary.create_file_writer(folder)
-            self._writers_by_folder[folder] = writer
-        return self._writers_by_folder[folder]
-
-    def _close_writers(self):
-        """Leave them open for the next fit.
-
-        Nothing is lost: they are flushed whenever something was written.
+        Args:
+            tag: What it is called there.
+            text: In Markdown.
         """
+        with self._recording(self._train_writer):
+            self.summary.text(tag, text, step=max(0, self._next_epoch - 1))
 
-    @contextlib.contextmanager
-    def _recording(self, writer):
-        # With `update_freq=N`, Keras leaves a context open that drops
-        # whatever is written after a batch that is not an N-th one.
-        with self.summary.record_if(True), writer.as_default():
-            yield
+    def set_model(self, model):
+        super().set_model(model)
+        if self.group_freq:
+            # Now: callbacks may put back the state of an earlier training.
+            self._look_at_groups(model)
 
-    def _write_keras_model_summary(self):
-        if not self._graph_written:
-            self._graph_written = True
-            super()._write_keras_model_summary()
+    def _look_at_groups(self, model):
+        if self._groups is None or self._groups.model is not model:
+            self._groups = None
+            with contextlib.suppress(Exception):  # whatever the model is
+                self._groups = GroupScalars(model)
 
     def on_train_begin(self, logs=None):
-        batches = self._global_train_batch
+        self._speed = EpochSpeed()
+        if self._groups is not None:
+            self._attempt("the layer groups", self._groups.begin)
         super().on_train_begin(logs)
-        self._global_train_batch = batches
         self._trained = self._predict = None
-        self._starts_fit = True
+        self._starts_steps = True
 
     def on_epoch_begin(self, epoch, logs=None):
-        if self._starts_fit:
-            self._starts_fit = False
-            self._epoch_offset = max(0, self._next_epoch - epoch)
-            if not self._global_train_batch:
-                # A training that goes on in a new process.
-                steps = (self.params or {}).get("steps") or 0
-                self._global_train_batch = epoch * steps
-        self._epoch = epoch + self._epoch_offset
+        super().on_epoch_begin(epoch, logs)
         self._starts_epoch = True
-        super().on_epoch_begin(self._epoch, logs)
+        self._speed.begin_epoch()
 
     def on_train_batch_begin(self, batch, logs=None):
         # Not when the epoch begins: callbacks later in the list may freeze,
@@ -172,13 +174,19 @@ class TransferBoard(keras.callbacks.TensorBoard):
         self._show_phase()
         super().on_train_batch_begin(batch, logs)
 
-    def on_train_batch_end(self, batch, logs=None):
-        super().on_train_batch_end(batch, _as_scalars(logs))
+    def on_test_begin(self, logs=None):
+        if self._speed is not None:
+            self._speed.end_training(self.model)
+        super().on_test_begin(logs)
 
     def on_epoch_end(self, epoch, logs=None):
         self._show_phase()
-        with self.summary.record_if(True):
-            super().on_epoch_end(self._epoch, _as_scalars(logs))
+        logs = logs or {}
+        if not self._is_introduced:
+            self._is_introduced = True
+            self._attempt("its own pages", lambda: self._introduce(logs))
+        self._attempt("the curves", lambda: self._log_curves(logs))
+        super().on_epoch_end(epoch, logs)
         frequency = self.class_report_freq
         if (
             self.validation_data is not None
@@ -186,48 +194,19 @@ class TransferBoard(keras.callbacks.TensorBoard):
             and self._epoch % frequency == 0
         ):
             self._attempt("the class report", self._log_class_report)
-        self._count_iterations()
-        self._next_epoch = self._epoch + 1
 
-    def on_test_end(self, logs=None):
-        # As in Keras, where the steps start anew with a new optimizer.
-        step = self._count_iterations()
-        if step is not None:
-            with self._recording(self._val_writer):
-                for name, value in _as_scalars(logs or {}).items():
-                    self.summary.scalar(
-                        f"evaluation_{name}_vs_iterations", value, step=step
-                    )
-        self._pop_writer()
-
-    def _count_iterations(self) -> int | None:
-        """Return the iterations of this optimizer and those before it."""
-        optimizer = self.model.optimizer
-        if not hasattr(optimizer, "iterations"):
-            return None
-        steps = int(keras.ops.convert_to_numpy(optimizer.iterations))
-        if optimizer is not self._optimizer or steps < self._iterations:
-            self._optimizer = optimizer
-            self._earlier_iterations += self._iterations
-        self._iterations = steps
-        return self._earlier_iterations + self._iterations
-
-    def _attempt(self, what: str, write) -> None:
-        if what in self._given_up:
-            return
-        try:
-            write()
-        except Exception as error:
-            self._given_up.add(what)
-            warnings.warn(
-                f"TransferBoard goes on without {what}: {error!r}",
-                stacklevel=2,
-            )
+    def on_train_end(self, logs=None):
+        if self._groups is not None:
+            self._attempt("the layer groups", self._groups.end)
+        super().on_train_end(logs)
 
     def _show_phase(self) -> None:
         if self._starts_epoch:
             self._starts_epoch = False
             self._attempt("the phases", self._log_phase)
+            if self._starts_steps and self._groups is not None:
+                self._groups.begin_epochs()
+            self._starts_steps = False
 
     def _log_phase(self) -> None:
         weights = self.model.trainable_weights
@@ -249,6 +228,25 @@ class TransferBoard(keras.callbacks.TensorBoard):
             ):
                 self.summary.scalar(f"phase/{tag}", value, step=self._epoch)
 
+    def _introduce(self, logs) -> None:
+        with self._recording(self._train_writer):
+            write_layout()
+        if self.settings:
+            with self._recording(self._writer(self._log_write_dir)):
+                run = os.path.basename(os.path.abspath(self._log_write_dir))
+                write_settings(self.settings, run, as_scalars(logs))
+
+    def _log_curves(self, logs) -> None:
+        gaps = find_gaps(as_scalars(logs))
+        curves = {f"gap/{name}": gap for name, gap in gaps.items()}
+        curves |= self._speed.measure(self.model)
+        frequency = self.group_freq
+        if self._groups and self._epoch % frequency == 0:
+            curves |= self._groups.measure()
+        with self._recording(self._train_writer):
+            for tag, value in curves.items():
+                self.summary.scalar(tag, value, step=self._epoch)
+
     def _start_phase(self) -> None:
         name, number = self._next_phase
         self._next_phase = (None, None)
@@ -257,6 +255,10 @@ class TransferBoard(keras.callbacks.TensorBoard):
         rates = self._collect_learning_rate({})
         text = phase_markdown(self.model, title, rates)
         self.summary.text("phase", text, step=self._epoch)
+        with contextlib.suppress(ValueError):  # a model without groups
+            table = trainable_summary(self.model)
+            text = f"```\n{table}\n```"
+            self.summary.text("layer_groups", text, step=self._epoch)
 
     def _log_class_report(self) -> None:
         if self._predict is None:
@@ -275,17 +277,3 @@ class TransferBoard(keras.callbacks.TensorBoard):
                 self.summary.image(
                     "confusion_matrix", picture[None], step=self._epoch
                 )
-
-
-def _as_scalars(logs):
-    """Name the values of metrics that give one for each class."""
-    if not isinstance(logs, dict):
-        return logs
-    scalars = {}
-    for name, value in logs.items():
-        if np.ndim(value) == 0:
-            scalars[name] = value
-        else:
-            parts = enumerate(np.ravel(value))
-            scalars |= {f"{name}_{n}": part for n, part in parts}
-    return scalars

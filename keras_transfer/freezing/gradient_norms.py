@@ -6,6 +6,7 @@ import tensorflow as tf
 
 from keras_transfer.backbones.layer_groups import layer_groups
 from keras_transfer.freezing.adapted_variables import adapted_variables
+from keras_transfer.freezing.weight_movement import is_learned
 
 
 def relative_gradient_norms(model: keras.Model, data) -> dict[str, float]:
@@ -32,7 +33,7 @@ def relative_gradient_norms(model: keras.Model, data) -> dict[str, float]:
         group.name: [
             variable.value
             for variable in group.variables
-            if _is_learned(variable) and id(variable) not in adapted
+            if is_learned(variable) and id(variable) not in adapted
         ]
         for group in layer_groups(model)
     }
@@ -64,9 +65,3 @@ def relative_gradient_norms(model: keras.Model, data) -> dict[str, float]:
         weights = sum(float(tf.norm(value)) ** 2 for value in values)
         ratios[name] = float(np.sqrt(gradient / max(weights, 1e-12)))
     return ratios
-
-
-def _is_learned(variable) -> bool:
-    """Tell weights from statistics, such as BatchNorm's moving averages."""
-    is_float = keras.backend.is_float_dtype(variable.dtype)
-    return is_float and "moving_" not in variable.name

@@ -32,6 +32,7 @@ from keras_transfer.recipes.objective import compile_arguments
 from keras_transfer.recipes.phase_recorder import PhaseRecorder
 from keras_transfer.recipes.rate_trials import collect_batches
 from keras_transfer.recipes.report import Report
+from keras_transfer.recipes.run_settings import describe_run
 from keras_transfer.recipes.training_data import (
     as_dataset,
     check_fit,
@@ -185,6 +186,7 @@ def fine_tune(
         )
     for data in filter(None, (train, validation_data)):
         check_fit(model, data)
+    given_weight = class_weight
     class_weight = choose_class_weight(
         class_weight, train, max(model.output_shape[-1], 2), verbose
     )
@@ -229,7 +231,19 @@ def fine_tune(
     if strategy == "auto":
         best = HeadAndAfter(None if validation_data is None else measure)
     board = log_dir and TransferBoard(
-        log_dir, validation_data=validation_data, class_names=names
+        log_dir,
+        validation_data=validation_data,
+        class_names=names,
+        settings=describe_run(
+            model,
+            strategy,
+            phases,
+            optimizer,
+            class_weight=given_weight,
+            mixup=mixup,
+            cached_views=cached_views,
+            seed=seed,
+        ),
     )
     if caching is not None:
         # A solver reads the features once more than the epoch does.
@@ -270,6 +284,8 @@ def fine_tune(
         best.describe(),
         log_dir,
     )
+    if board:
+        board.write_text("report", f"```\n{report}\n```")
     phases = unfreezing.phases[: unfreezing.phase_number]
     return TransferResult(model, fitted.history, phases, report, log_dir)
 

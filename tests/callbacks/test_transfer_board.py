@@ -9,6 +9,8 @@ import subprocess
 import sys
 import threading
 import time
+import urllib.error
+import urllib.parse
 import urllib.request
 
 import keras
@@ -25,6 +27,7 @@ from keras_transfer.board.confusion_matrix import (
     confusion_matrix,
     draw_confusion_matrix,
 )
+from keras_transfer.callbacks.phase_backup import PhaseBackup
 from keras_transfer.callbacks.transfer_board import TransferBoard
 
 CLASSES, FEATURES, EXAMPLES, STEPS = 3, 6, 40, 5
@@ -607,10 +610,28 @@ def test_tensorboard_shows_it(tmp_path, serve):
         "epoch_learning_rate",
     } <= set(scalars[train])
     assert "epoch_accuracy" in scalars[validation]
-    assert set(ask("text/tags")[train]) == {"phase"}
+    assert set(ask("text/tags")[train]) == {"phase", "layer_groups"}
     assert set(ask("text/tags")[validation]) == {"class_report"}
     (phase,) = ask(f"text/text?run={train}&tag=phase")
     assert "<h3>extraction</h3>" in phase["text"] and phase["step"] == 0
+    pages = ask("custom_scalars/layout")["category"]
+    titles = ["Learning", "What trains", "Drift", "Speed"]
+    assert [page["title"] for page in pages] == titles
+    shown = {}
+    for page in pages:
+        for chart in page["chart"]:
+            for run in (train, validation):
+                for tag in chart["multiline"]["tag"]:
+                    query = urllib.parse.urlencode({"run": run, "tag": tag})
+                    answer = ask(f"custom_scalars/scalars?{query}")
+                    assert answer["regex_valid"]
+                    found = shown.setdefault(chart["title"], set())
+                    found.update(answer["tag_to_events"])
+    assert shown["loss"] == {"epoch_loss"}
+    assert shown["metrics"] == {"epoch_accuracy"}
+    drift = {"drift/stem", "drift/block_1", "drift/head"}
+    assert shown["drift from the first weights"] == drift
+    assert all(shown.values())
     report = ask(f"text/text?run={validation}&tag=class_report")
     assert [entry["step"] for entry in report] == [0, 1]
     assert "<td" in report[0]["text"] and "bee</td>" in report[0]["text"]
@@ -618,3 +639,134 @@ def test_tensorboard_shows_it(tmp_path, serve):
         f"images/images?run={validation}&tag=confusion_matrix&sample=0"
     )
     assert [picture["step"] for picture in pictures] == [0, 1]
+
+
+def test_layer_groups_are_followed(tmp_path):
+    model = compile_model(build(), eager=False)
+    model.optimizer.build(model.trainable_variables)
+    for layer in model.layers[:-1]:
+        layer.trainable = False
+    stem = [*model.layers[0].weights, *model.layers[1].weights[:2]]
+    before = np.concatenate([weight.numpy().ravel() for weight in stem])
+    fit(
+        model,
+        TransferBoard(tmp_path),
+        Unfreeze(2, rate=0.5),
+        epochs=4,
+        validate=True,
+    )
+    logs = read(tmp_path / "train")
+    for tag in ("learning_rate/head", "update/head", "gradient/head"):
+        assert steps(logs, tag) == [0, 1, 2, 3]
+        assert all(value > 0 for value in values(logs, tag))
+    for tag in ("update/stem", "gradient/stem"):
+        assert steps(logs, tag) == [2, 3]
+    rates = values(logs, "learning_rate/stem")
+    np.testing.assert_allclose(rates, [0, 0, 0.5, 0.5])
+    drift = values(logs, "drift/stem")
+    assert drift[:2] == [0, 0] and 0 < drift[2]
+    now = np.concatenate([weight.numpy().ravel() for weight in stem])
+    expected = np.linalg.norm(now - before) / np.linalg.norm(before)
+    np.testing.assert_allclose(drift[-1], expected, rtol=1e-5)
+
+
+def test_gaps_and_speed_are_followed(tmp_path):
+    board = TransferBoard(tmp_path)
+    logs = fit(compile_model(build()), board, epochs=2, validate=True).history
+    curves = read(tmp_path / "train")
+    gaps = np.subtract(logs["val_loss"], logs["loss"])
+    np.testing.assert_allclose(values(curves, "gap/loss"), gaps, rtol=1e-5)
+    gaps = np.subtract(logs["accuracy"], logs["val_accuracy"])
+    np.testing.assert_allclose(values(curves, "gap/accuracy"), gaps, atol=1e-6)
+    for tag in ("seconds", "examples_per_second"):
+        assert all(value > 0 for value in values(curves, f"speed/{tag}"))
+    assert values(curves, "speed/cached_examples") == [0, 0]
+
+
+def test_a_resumed_training_has_the_drift_of_the_whole(tmp_path):
+    def train(folder, *callbacks, epochs=4):
+        keras.utils.set_random_seed(0)
+        model = compile_model(build(), eager=False)
+        board = TransferBoard(folder)
+        backup = PhaseBackup(folder / "backup")
+        fit(model, board, backup, *callbacks, epochs=epochs)
+
+    class Stop(keras.callbacks.Callback):
+        def on_epoch_begin(self, epoch, logs=None):
+            self.epoch = epoch
+
+        def on_train_batch_end(self, batch, logs=None):
+            if (self.epoch, batch) == (2, 1):
+                raise KeyboardInterrupt
+
+    train(tmp_path / "whole")
+    with pytest.raises(KeyboardInterrupt):
+        train(tmp_path / "parts", Stop())
+    train(tmp_path / "parts")
+    whole, parts = (read(tmp_path / n / "train") for n in ("whole", "parts"))
+    tags = [tag for tag in whole if re.match("drift|update|gradient", tag)]
+    assert len(tags) == 9
+    for tag in tags:
+        assert steps(parts, tag) == [0, 1, 2, 3]
+        np.testing.assert_allclose(
+            values(parts, tag), values(whole, tag), rtol=1e-4, err_msg=tag
+        )
+
+
+def test_groups_are_not_measured_on_demand(tmp_path):
+    for frequency, expected in ((0, None), (2, [0, 2])):
+        folder = tmp_path / str(frequency)
+        board = TransferBoard(folder, group_freq=frequency)
+        fit(compile_model(build()), board, epochs=4)
+        logs = read(folder / "train")
+        if expected is None:
+            assert not any(re.match("drift|update|gradient", t) for t in logs)
+        else:
+            assert steps(logs, "drift/head") == expected
+
+
+def test_settings_are_beside_what_came_of_them(tmp_path, serve):
+    for rate in (0.01, 0.1):
+        board = TransferBoard(
+            tmp_path / f"run_{rate}",
+            settings={"rate": rate, "model": "small", "views": None},
+        )
+        model = compile_model(build(), rate=rate)
+        history = fit(model, board, epochs=2, validate=True).history
+        board.write_text("report", "**well**")
+    logs = read(tmp_path / "run_0.1" / "train")
+    assert texts(logs, "report") == ["**well**"] and steps(logs, "report") == [
+        1
+    ]
+    ask = serve(tmp_path)
+    query = {
+        "allowedStatuses": ["STATUS_UNKNOWN", "STATUS_SUCCESS"],
+        "colParams": [],
+        "startIndex": 0,
+        "sliceSize": 9,
+    }
+    deadline = time.monotonic() + 60
+    while True:
+        assert time.monotonic() < deadline
+        time.sleep(0.2)
+        request = urllib.parse.quote(json.dumps(query))
+        try:
+            groups = ask(f"hparams/session_groups?request={request}")
+            groups = groups["sessionGroups"]
+        except urllib.error.HTTPError:
+            continue  # nothing is loaded yet
+        if len(groups) == 2 and all(g["metricValues"] for g in groups):
+            break
+    [group] = [g for g in groups if g["hparams"]["rate"] == 0.1]
+    assert group["hparams"]["model"] == "small"
+    found = {
+        (value["name"]["group"], value["name"]["tag"]): value["value"]
+        for value in group["metricValues"]
+    }
+    assert set(found) == {
+        (split, tag)
+        for split in ("train", "validation")
+        for tag in ("epoch_loss", "epoch_accuracy")
+    }
+    expected = history["val_accuracy"][-1]
+    assert abs(found["validation", "epoch_accuracy"] - expected) < 1e-6

@@ -1,0 +1,145 @@
+"""A `TensorBoard` callback whose curves go on from one `fit` to the next."""
+
+import contextlib
+import warnings
+
+import keras
+import numpy as np
+
+
+class ContinuousTensorBoard(keras.callbacks.TensorBoard):
+    """`keras.callbacks.TensorBoard` for a training of several `fit`s.
+
+    Curves go on where the last `fit` ended, over a new `compile` and a new
+    optimizer, too. Epochs are numbered as Keras numbers them; where that
+    would write over an earlier epoch, counting goes on from there. Metrics
+    that give a value for each class become a curve for each.
+
+    Args:
+        log_dir: Folder of the run.
+        **kwargs: As for `keras.callbacks.TensorBoard`.
+    """
+
+    def __init__(self, log_dir="logs", **kwargs):
+        super().__init__(log_dir, **kwargs)
+        self._writers_by_folder = {}
+        self._graph_written = False
+        self._given_up = set()
+        self._optimizer = None
+        self._iterations = self._earlier_iterations = 0
+        self._next_epoch = self._epoch_offset = 0
+        self._starts_fit = False
+
+    # One file a folder for all fits: TensorBoard reads files in the order of
+    # their names, which need not be that in which they were begun.
+
+    @property
+    def _train_writer(self):
+        return self._writer(self._train_dir)
+
+    @property
+    def _val_writer(self):
+        return self._writer(self._val_dir)
+
+    def _writer(self, folder: str):
+        if folder not in self._writers_by_folder:
+            writer = self.summary.create_file_writer(folder)
+            self._writers_by_folder[folder] = writer
+        return self._writers_by_folder[folder]
+
+    def _close_writers(self):
+        """Leave them open for the next fit.
+
+        Nothing is lost: they are flushed whenever something was written.
+        """
+
+    @contextlib.contextmanager
+    def _recording(self, writer):
+        # With `update_freq=N`, Keras leaves a context open that drops
+        # whatever is written after a batch that is not an N-th one.
+        with self.summary.record_if(True), writer.as_default():
+            yield
+
+    def _write_keras_model_summary(self):
+        if not self._graph_written:
+            self._graph_written = True
+            super()._write_keras_model_summary()
+
+    def on_train_begin(self, logs=None):
+        batches = self._global_train_batch
+        super().on_train_begin(logs)
+        self._global_train_batch = batches
+        self._starts_fit = True
+
+    def on_epoch_begin(self, epoch, logs=None):
+        if self._starts_fit:
+            self._starts_fit = False
+            self._epoch_offset = max(0, self._next_epoch - epoch)
+            if not self._global_train_batch:
+                # A training that goes on in a new process.
+                steps = (self.params or {}).get("steps") or 0
+                self._global_train_batch = epoch * steps
+        self._epoch = epoch + self._epoch_offset
+        super().on_epoch_begin(self._epoch, logs)
+
+    def on_train_batch_end(self, batch, logs=None):
+        super().on_train_batch_end(batch, as_scalars(logs))
+
+    def on_epoch_end(self, epoch, logs=None):
+        with self.summary.record_if(True):
+            super().on_epoch_end(self._epoch, as_scalars(logs))
+        self._count_iterations()
+        self._next_epoch = self._epoch + 1
+
+    def on_test_end(self, logs=None):
+        # As in Keras, where the steps start anew with a new optimizer.
+        step = self._count_iterations()
+        if step is not None:
+            with self._recording(self._val_writer):
+                for name, value in as_scalars(logs or {}).items():
+                    self.summary.scalar(
+                        f"evaluation_{name}_vs_iterations", value, step=step
+                    )
+        self._pop_writer()
+
+    def _count_iterations(self) -> int | None:
+        """Return the iterations of this optimizer and those before it."""
+        optimizer = self.model.optimizer
+        if not hasattr(optimizer, "iterations"):
+            return None
+        steps = int(keras.ops.convert_to_numpy(optimizer.iterations))
+        if optimizer is not self._optimizer or steps < self._iterations:
+            self._optimizer = optimizer
+            self._earlier_iterations += self._iterations
+        self._iterations = steps
+        return self._earlier_iterations + self._iterations
+
+    def _attempt(self, what: str, write) -> None:
+        if what in self._given_up:
+            return
+        try:
+            write()
+        except Exception as error:
+            self._given_up.add(what)
+            warnings.warn(
+                f"TransferBoard goes on without {what}: {error!r}",
+                stacklevel=2,
+            )
+
+
+def as_scalars(logs):
+    """Name the values of metrics that give one for each class.
+
+    Args:
+        logs: What Keras gives to callbacks.
+    """
+    if not isinstance(logs, dict):
+        return logs
+    scalars = {}
+    for name, value in logs.items():
+        if np.ndim(value) == 0:
+            scalars[name] = value
+        else:
+            parts = enumerate(np.ravel(value))
+            scalars |= {f"{name}_{n}": part for n, part in parts}
+    return scalars

@@ -1,0 +1,48 @@
+"""How fast an epoch goes."""
+
+import time
+
+import keras
+
+
+class EpochSpeed:
+    """Takes the time of epochs, and counts their examples."""
+
+    def __init__(self):
+        self._before = time.perf_counter()
+        self._start = self._trained = None
+
+    def begin_epoch(self) -> None:
+        """Note that an epoch begins."""
+        self._start, self._trained = time.perf_counter(), None
+
+    def end_training(self, model: keras.Model) -> None:
+        """Note that all steps of the epoch are done, if they are not yet.
+
+        Validation begins to count anew what was counted in training.
+        """
+        if self._start is not None and self._trained is None:
+            # Keras 3.15 weights the mean of the loss with the examples.
+            tracker = getattr(model, "_loss_tracker", None)
+            count = getattr(tracker, "count", None)
+            seconds = time.perf_counter() - self._start
+            self._trained = seconds, None if count is None else float(count)
+
+    def measure(self, model: keras.Model) -> dict[str, float]:
+        """Measure the epoch that ends.
+
+        Returns:
+            By its tag: the seconds since the last epoch ended, or the first
+            began, with all that was done; the examples a second in the steps
+            of training; and how many were taken from a cache.
+        """
+        self.end_training(model)
+        now = time.perf_counter()
+        found = {"speed/seconds": now - self._before}
+        self._before, self._start = now, None
+        seconds, count = self._trained
+        if count is not None:
+            is_cached = getattr(model, "_cut", None) is not None
+            found["speed/examples_per_second"] = count / seconds
+            found["speed/cached_examples"] = count if is_cached else 0.0
+        return found

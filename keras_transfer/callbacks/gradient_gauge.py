@@ -1,0 +1,82 @@
+"""How large the gradients of each layer group are, from inside the step."""
+
+from collections.abc import Mapping, Sequence
+
+import keras
+import numpy as np
+import tensorflow as tf
+
+from keras_transfer.freezing.optimizer_variables import optimizer_chain
+
+
+class GradientGauge:
+    """Adds up squared gradients in the train step of a model.
+
+    It reads what the optimizer is given, so that no gradient is computed
+    twice: unscaled, and not clipped yet. It works in every train step that is
+    traced after `attach`.
+
+    Args:
+        groups: The variables of each group, by its name.
+    """
+
+    def __init__(self, groups: Mapping[str, Sequence[keras.Variable]]):
+        self._names = list(groups)
+        self._variables = [list(variables) for variables in groups.values()]
+        self._number_of = {
+            id(variable): number
+            for number, variables in enumerate(self._variables)
+            for variable in variables
+        }
+        self._squares = tf.Variable(tf.zeros(len(self._names)))
+        self._steps = tf.Variable(0.0)
+        self._optimizer = self._counted = None
+
+    def attach(self, model: keras.Model) -> None:
+        """Count in each step that a compiled model makes from now on."""
+        self._optimizer = optimizer = optimizer_chain(model.optimizer)[-1]
+
+        def apply(grads, trainable_variables=None):
+            grads = list(grads)
+            variables = trainable_variables
+            if variables is None:
+                variables = optimizer._trainable_variables
+            self._add(grads, list(variables))
+            return type(optimizer).apply(optimizer, grads, trainable_variables)
+
+        vars(optimizer)["apply"] = apply
+        if self._counted is None or model.train_function is not self._counted:
+            model.make_train_function(force=True)
+
+    def detach(self, model: keras.Model) -> None:
+        """Leave the optimizer as it was."""
+        # What was traced goes on counting.
+        self._counted = model.train_function
+        vars(self._optimizer).pop("apply", None)
+
+    def read(self) -> dict[str, float]:
+        """Return what was counted since the last call, and start anew.
+
+        Returns:
+            The root mean square over all steps of the norm of the gradient of
+            each group that trained.
+        """
+        squares, steps = self._squares.numpy(), float(self._steps.numpy())
+        self._squares.assign(tf.zeros_like(self._squares))
+        self._steps.assign(0.0)
+        return {
+            name: float(np.sqrt(square / steps))
+            for name, square in zip(self._names, squares, strict=True)
+            if square > 0
+        }
+
+    def _add(self, gradients, variables) -> None:
+        squares = [[] for _ in self._names]
+        for gradient, variable in zip(gradients, variables, strict=True):
+            number = self._number_of.get(id(variable))
+            if gradient is not None and number is not None:
+                values = getattr(gradient, "values", gradient)
+                values = tf.cast(values, "float32")
+                squares[number].append(tf.reduce_sum(tf.square(values)))
+        self._squares.assign_add([tf.add_n(s) if s else 0.0 for s in squares])
+        self._steps.assign_add(1.0)

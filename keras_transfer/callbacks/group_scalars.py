@@ -1,0 +1,84 @@
+"""What the layer groups of a model do, in numbers."""
+
+import keras
+
+from keras_transfer.backbones.layer_groups import layer_groups
+from keras_transfer.callbacks.gradient_gauge import GradientGauge
+from keras_transfer.freezing.optimizer_variables import optimizer_chain
+from keras_transfer.freezing.weight_movement import WeightMovement
+
+
+class GroupScalars:
+    """Measures the layer groups of a model that is being trained.
+
+    Args:
+        model: The model, with the weights that drift is measured from, of
+            which a copy is kept.
+
+    Attributes:
+        model: As given.
+
+    Raises:
+        ValueError: If the model has no groups.
+    """
+
+    def __init__(self, model: keras.Model):
+        self.model = model
+        self._groups = {
+            group.name: group.variables for group in layer_groups(model)
+        }
+        self._movement = WeightMovement(self._groups)
+        self._gauge = None
+        if model.distribute_strategy.num_replicas_in_sync == 1:
+            self._gauge = GradientGauge(self._groups)
+
+    def begin(self) -> None:
+        """Look on from now, in a `fit` that begins."""
+        if self._gauge:
+            self._gauge.attach(self.model)
+
+    def end(self) -> None:
+        """Leave the optimizer as it was."""
+        if self._gauge:
+            self._gauge.detach(self.model)
+
+    def begin_epochs(self) -> None:
+        """Take note of the weights before the first step of a `fit`."""
+        self._movement.begin()
+
+    def measure(self) -> dict[str, float]:
+        """Measure what was done since the last call.
+
+        Returns:
+            By its tag, for each group: the learning rate, 0 where it does not
+            train; its drift from the first weights, as a share of their norm;
+            and where it trains, in the same way, the update since the last
+            call, and the norm of its gradient in a step.
+        """
+        trained = {id(weight) for weight in self.model.trainable_weights}
+        live = {
+            name
+            for name, variables in self._groups.items()
+            if any(id(variable) in trained for variable in variables)
+        }
+        found = {}
+        for name, rate in self._find_rates().items():
+            found[f"learning_rate/{name}"] = rate if name in live else 0.0
+        for name, (drift, update) in self._movement.measure(live).items():
+            found[f"drift/{name}"] = drift
+            if name in live:
+                found[f"update/{name}"] = update
+        if self._gauge:
+            for name, norm in self._gauge.read().items():
+                found[f"gradient/{name}"] = norm
+        return found
+
+    def _find_rates(self) -> dict[str, float]:
+        chain = optimizer_chain(self.model.optimizer)
+        rate = float(keras.ops.convert_to_numpy(chain[-1].learning_rate))
+        rates = dict.fromkeys(self._groups, rate)
+        for optimizer in chain:
+            factors = getattr(optimizer, "group_multipliers", None) or {}
+            for name, factor in factors.items():
+                rates[name] *= factor
+        return rates
