@@ -17,6 +17,8 @@ from keras_transfer.backbones.hub_layer import HubLayer
 from keras_transfer.backbones.layer_groups import LayerGroup, layer_groups
 from keras_transfer.backbones.loading import list_backbones, load_backbone
 from keras_transfer.backbones.split import split_model
+from keras_transfer.board.compare_runs import compare_runs
+from keras_transfer.board.read_run import read_run
 from keras_transfer.builders.classifier import build_classifier
 from keras_transfer.builders.decoding import decode_predictions
 from keras_transfer.builders.replace_head import replace_head
@@ -56,6 +58,7 @@ __all__ = [
     "TransferResult",
     "build_classifier",
     "cache_features",
+    "compare_runs",
     "decode_predictions",
     "find_learning_rate",
     "fine_tune",
@@ -63,6 +66,7 @@ __all__ = [
     "list_backbones",
     "load_backbone",
     "load_image_folder",
+    "read_run",
     "replace_head",
     "set_trainable",
     "split_model",

@@ -1,7 +1,8 @@
 """How much better training looks than validation."""
 
-import re
 from collections.abc import Mapping
+
+from keras_transfer.board.metric_direction import is_cost
 
 
 def find_gaps(logs: Mapping[str, float]) -> dict[str, float]:
@@ -11,12 +12,11 @@ def find_gaps(logs: Mapping[str, float]) -> dict[str, float]:
         logs: What an epoch gave, with `val_` before names of validation.
 
     Returns:
-        Differences by the name of the metric. Of losses and errors, and what
-        has them in its name, less is better; of all else, more.
+        Differences by the name of the metric.
     """
     gaps = {}
     for name, value in logs.items():
         if f"val_{name}" in logs:
             gap = float(value - logs[f"val_{name}"])
-            gaps[name] = -gap if re.search("loss|error", name) else gap
+            gaps[name] = -gap if is_cost(name) else gap
     return gaps
