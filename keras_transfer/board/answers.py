@@ -93,8 +93,14 @@ def tally_answers(
         labels,
         outputs,
         binary_loss="binary" in name or name == "bce",
-        from_logits=getattr(loss, "from_logits", False),
+        from_logits=gives_logits(model),
     )
+
+
+def gives_logits(model: keras.Model) -> bool:
+    """Tell by its loss whether the outputs of a model are logits."""
+    loss = getattr(model, "loss", None)
+    return bool(getattr(loss, "from_logits", False))
 
 
 def name_classes(

@@ -1,34 +1,30 @@
 """Confusion matrices: count them, draw them."""
 
-import warnings
 from collections.abc import Sequence
 
 import numpy as np
 
-_DPI = 100
+from keras_transfer.board.drawing import (
+    DPI,
+    FAINT,
+    INK,
+    LINES,
+    new_canvas,
+    points,
+    quiet_glyphs,
+    render,
+    shorten,
+    text_size,
+    text_style,
+)
+
 _SIDE = 480  # of the matrix in pixels, as far as its cells stay within bounds
 _MIN_CELL, _MAX_CELL = 12, 72
 _MAX_SIDE = 1200
 _MARGIN = 20
-_NAME_LENGTH = 26
-_INK, _FAINT, _LINES = "#222222", "#666666", "#e0e0e0"
+_SHOWN_IN_FULL = 800  # up to this width text is large enough
 # Blue and orange are told apart in every kind of colour blindness.
 _RIGHT, _WRONG = "Blues", "Oranges"
-# For names that DejaVu Sans, which comes with matplotlib, has no glyphs for.
-_FALLBACK_FONTS = (
-    "Noto Sans CJK SC",
-    "Noto Sans CJK JP",
-    "WenQuanYi Zen Hei",
-    "PingFang SC",
-    "Hiragino Sans",
-    "Microsoft YaHei",
-    "Malgun Gothic",
-    "Noto Sans Arabic",
-    "Noto Sans Devanagari",
-    "Noto Sans Thai",
-    "Segoe UI Symbol",
-    "Arial Unicode MS",
-)
 
 
 def confusion_matrix(labels, predictions, classes: int) -> np.ndarray:
@@ -72,8 +68,9 @@ def confusion_matrix(labels, predictions, classes: int) -> np.ndarray:
     return counts.reshape(classes, classes)
 
 
+@quiet_glyphs()
 def draw_confusion_matrix(
-    matrix: np.ndarray, class_names: Sequence[str]
+    matrix: np.ndarray, class_names: Sequence[str], *, normalized: bool = False
 ) -> np.ndarray:
     """Draw a confusion matrix.
 
@@ -84,13 +81,13 @@ def draw_confusion_matrix(
     Args:
         matrix: From `confusion_matrix`.
         class_names: A name for each class.
+        normalized: Whether to write shares of the true class in percent
+            rather than counts. The number of examples then stands beside the
+            name of the class.
 
     Returns:
         A picture: a `uint8` array `(height, width, 3)`.
     """
-    from matplotlib.backends.backend_agg import FigureCanvasAgg
-    from matplotlib.figure import Figure
-
     matrix = np.asarray(matrix)
     classes = len(matrix)
     cell = min(max(_SIDE // classes, _MIN_CELL), _MAX_CELL)
@@ -98,83 +95,54 @@ def draw_confusion_matrix(
     side = round(cell * classes)
     step = int(np.ceil(_MIN_CELL / cell))
     ticks = range(0, classes, step)
-    names = [_shorten(class_names[tick]) for tick in ticks]
+    names = [shorten(class_names[tick]) for tick in ticks]
+    true_names = names
+    if normalized:
+        counts = matrix.sum(axis=1)[ticks]
+        pairs = zip(names, counts, strict=True)
+        true_names = [f"{name} ({count:,})" for name, count in pairs]
 
-    canvas = FigureCanvasAgg(Figure(dpi=_DPI, facecolor="white", layout="none"))
-    # Nothing is left to the user's `rcParams`.
-    text = {
-        "family": _font_families(),
-        "color": _INK,
-        "usetex": False,
-        "weight": "normal",
-        "parse_math": False,
-    }
-    label = {**text, "fontsize": _points(min(14, 0.85 * cell * step))}
-    title = _title(matrix)
-    with warnings.catch_warnings():
-        warnings.filterwarnings("ignore", message="Glyph .* missing from")
-        name_width, name_height = _text_size(canvas, names, label)
-        title_width, _ = _text_size(canvas, title, {**text, "fontsize": 10})
-        angle = _angle(name_width, cell * step)
-        slope = np.deg2rad(angle)
-        drop = name_width * np.sin(slope) + name_height * np.cos(slope)
+    canvas, text = new_canvas(), text_style()
+    letters = min(14, 0.85 * cell * step)
+    label = {**text, "fontsize": points(letters)}
+    texts = {}
+    if cell >= 16:  # in a smaller one nothing can be read
+        texts = _percentages(matrix, cell) if normalized else _counts(matrix)
+    size = _size_in_cells(texts, cell)
+    title = _title(matrix, normalized, percent=bool(size))
+    true_width, _ = text_size(canvas, true_names, letters)
+    name_width, name_height = text_size(canvas, names, letters)
+    title_width, _ = text_size(canvas, title[:1], 14)
+    below_width, _ = text_size(canvas, title[1:], 12)
+    angle = _angle(name_width, cell * step)
+    slope = np.deg2rad(angle)
+    drop = name_width * np.sin(slope) + name_height * np.cos(slope)
 
-        left, bottom = name_width + 50, drop + 50
-        width = max(left + side, title_width + _MARGIN) + _MARGIN
-        height = bottom + side + 75
-        axes = _add_axes(canvas, width, height, left, bottom, side)
-        picture = _picture(matrix)
-        axes.imshow(
-            picture, interpolation="nearest", origin="upper", aspect="auto"
-        )
-        _rule(axes, classes, 1 if cell >= 16 else 10 * step)
-        _write_counts(axes, matrix, picture, cell, text)
-        axes.set_yticks(ticks, names, **label)
-        axes.set_xticks(
-            ticks,
-            names,
-            rotation=angle,
-            rotation_mode="anchor" if angle == 45 else "default",
-            horizontalalignment="right" if angle == 45 else "center",
-            **label,
-        )
-        axes.set_ylabel("true", fontsize=11, **text)
-        axes.set_xlabel("predicted", fontsize=11, **text)
-        _write_title(canvas.figure, title, width, height, text)
-        canvas.draw()
-    return np.asarray(canvas.buffer_rgba())[..., :3].copy()
-
-
-def _font_families() -> list[str]:
-    from matplotlib.font_manager import fontManager
-
-    installed = set(fontManager.get_font_names())
-    return ["DejaVu Sans", *(f for f in _FALLBACK_FONTS if f in installed)]
-
-
-def _shorten(name) -> str:
-    name = " ".join(str(name).split())
-    if len(name) <= _NAME_LENGTH:
-        return name
-    return name[: _NAME_LENGTH - 1].rstrip() + "…"
-
-
-def _points(pixels: float) -> float:
-    return 72 * pixels / _DPI
-
-
-def _text_size(canvas, texts, style) -> tuple[float, float]:
-    """Return the largest width and height of some texts, in pixels."""
-    from matplotlib.font_manager import FontProperties
-
-    font = FontProperties(
-        family=style["family"],
-        weight=style["weight"],
-        size=style["fontsize"],
+    left, bottom = true_width + 60, drop + 60
+    title_width = max(title_width, below_width) + _MARGIN
+    width = max(left + side, title_width) + _MARGIN
+    # A large picture is made small again to be shown.
+    scale = max(width / _SHOWN_IN_FULL, 1)
+    height = bottom + side + 75 * scale
+    axes = _add_axes(canvas, width, height, left, bottom, side)
+    picture = _picture(matrix, 0.12 if cell >= 16 else 0.2)
+    axes.imshow(picture, interpolation="nearest", origin="upper", aspect="auto")
+    _rule(axes, classes, 1 if cell >= 16 else 10 * step)
+    if size:
+        _write_cells(axes, texts, picture, {**text, "fontsize": points(size)})
+    axes.set_yticks(ticks, true_names, **label)
+    axes.set_xticks(
+        ticks,
+        names,
+        rotation=angle,
+        rotation_mode="anchor" if angle == 45 else "default",
+        horizontalalignment="right" if angle == 45 else "center",
+        **label,
     )
-    measure = canvas.get_renderer().get_text_width_height_descent
-    sizes = [measure(text, font, ismath=False) for text in texts]
-    return max(size[0] for size in sizes), max(size[1] for size in sizes)
+    axes.set_ylabel("true", fontsize=11 * scale, **text)
+    axes.set_xlabel("predicted", fontsize=11 * scale, **text)
+    _write_title(canvas.figure, title, width, height, scale, text)
+    return render(canvas)
 
 
 def _angle(name_width: float, room: float) -> int:
@@ -187,7 +155,7 @@ def _angle(name_width: float, room: float) -> int:
 def _add_axes(canvas, width, height, left, bottom, side):
     """Add axes that lie on whole pixels, so that the cells are sharp."""
     width, height = round(width), round(height)
-    canvas.figure.set_size_inches(width / _DPI, height / _DPI)
+    canvas.figure.set_size_inches(width / DPI, height / DPI)
     axes = canvas.figure.add_axes(
         (
             round(left) / width,
@@ -203,22 +171,22 @@ def _add_axes(canvas, width, height, left, bottom, side):
         length=3,
         width=0.8,
         pad=4,
-        color=_FAINT,
+        color=FAINT,
         top=False,
         right=False,
     )
     for spine in axes.spines.values():
-        spine.set(color=_FAINT, linewidth=0.8, visible=True)
+        spine.set(color=FAINT, linewidth=0.8, visible=True)
     return axes
 
 
-def _picture(matrix) -> np.ndarray:
+def _picture(matrix, least: float) -> np.ndarray:
     """Choose the colour of each cell."""
     import matplotlib
 
-    share = matrix / np.maximum(matrix.sum(axis=1, keepdims=True), 1)
+    share = _shares(matrix)
     # A single confusion in a large class is still to be seen.
-    depth = 0.12 + 0.83 * share
+    depth = least + (0.95 - least) * share
     right = matplotlib.colormaps[_RIGHT](depth)[..., :3]
     wrong = matplotlib.colormaps[_WRONG](depth)[..., :3]
     diagonal = np.eye(len(matrix), dtype=bool)[..., None]
@@ -230,46 +198,87 @@ def _picture(matrix) -> np.ndarray:
 def _rule(axes, classes: int, step: int) -> None:
     lines = np.arange(step, classes, step) - 0.5
     for draw in (axes.hlines, axes.vlines):
-        draw(lines, -0.5, classes - 0.5, color=_LINES, linewidth=1)
+        draw(lines, -0.5, classes - 0.5, color=LINES, linewidth=1)
 
 
-def _write_counts(axes, matrix, picture, cell: float, text: dict) -> None:
-    digits = len(f"{matrix.max():,}")
-    pixels = min(14, 0.5 * cell, 0.85 * cell / (0.62 * digits))
-    if pixels < 8:
-        return
-    luminance = picture @ (0.2126, 0.7152, 0.0722)
+def _shares(matrix) -> np.ndarray:
+    return matrix / np.maximum(matrix.sum(axis=1, keepdims=True), 1)
+
+
+def _counts(matrix) -> dict:
+    """Return what to write in which cell."""
+    return {
+        (row, column): f"{matrix[row, column]:,}"
+        for row, column in np.argwhere(matrix)
+    }
+
+
+def _percentages(matrix, cell: float) -> dict:
+    """Return what to write in which cell."""
+    sign = "%" if cell >= 40 else ""
+    percent = 100 * _shares(matrix)
+    texts = {}
     for row, column in np.argwhere(matrix):
+        value = percent[row, column]
+        text = f"{value:.0f}"
+        # Nothing that has exceptions is called 100, or an exception 0.
+        if text == "100" and value < 100:
+            text = ">99"
+        elif text == "0":
+            text = "<1"
+        texts[row, column] = text + sign
+    return texts
+
+
+def _size_in_cells(texts, cell: float) -> float:
+    """Return the size of letters in pixels, 0 where none can be read."""
+    letters = max(map(len, texts.values()), default=1)
+    pixels = min(14, 0.5 * cell, 0.85 * cell / (0.62 * letters))
+    return pixels if pixels >= 8 else 0
+
+
+def _write_cells(axes, texts, picture, text: dict) -> None:
+    luminance = picture @ (0.2126, 0.7152, 0.0722)
+    for (row, column), written in texts.items():
         dark = luminance[row, column] < 0.55
         axes.text(
             column,
             row,
-            f"{matrix[row, column]:,}",
+            written,
             ha="center",
             va="center_baseline",
-            fontsize=_points(pixels),
-            **{**text, "color": "white" if dark else _INK},
+            **{**text, "color": "white" if dark else INK},
         )
 
 
-def _title(matrix) -> tuple[str, str]:
+def _title(matrix, normalized: bool, percent: bool) -> tuple[str, str]:
     right, total = int(np.trace(matrix)), int(matrix.sum())
     share = right / max(total, 1)
-    return (
-        f"Confusion matrix: {right:,} of {total:,} right ({share:.1%})",
-        "Blue is right, orange wrong. Darker: more of the row.",
-    )
+    top = f"Confusion matrix: {right:,} of {total:,} right ({share:.1%})"
+    if not normalized:
+        return top, "Blue is right, orange wrong. Darker: more of the row."
+    present = matrix.sum(axis=1) > 0
+    mean = np.diagonal(_shares(matrix))[present].mean() if total else 0
+    what = "Percent" if percent else "Darker: more"
+    return top, f"{what} of the true class, on average {mean:.1%} right (blue)."
 
 
-def _write_title(figure, lines, width, height, text: dict) -> None:
+def _write_title(figure, lines, width, height, scale, text) -> None:
     top, below = lines
     x = _MARGIN / width
-    figure.text(x, 1 - 24 / height, top, fontsize=10, va="center", **text)
     figure.text(
         x,
-        1 - 46 / height,
-        below,
-        fontsize=8.5,
+        1 - 24 * scale / height,
+        top,
+        fontsize=10 * scale,
         va="center",
-        **{**text, "color": _FAINT},
+        **text,
+    )
+    figure.text(
+        x,
+        1 - 46 * scale / height,
+        below,
+        fontsize=8.5 * scale,
+        va="center",
+        **{**text, "color": FAINT},
     )

@@ -5,6 +5,7 @@ import os
 from collections.abc import Mapping, Sequence
 
 from keras_transfer.backbones.layer_groups import count_weights
+from keras_transfer.board.answer_pictures import draw_answers
 from keras_transfer.board.answers import (
     check_labelled_data,
     count_answers,
@@ -47,7 +48,11 @@ class TransferBoard(ContinuousTensorBoard):
     - given validation data: a picture of the confusion matrix
       (`confusion_matrix`) and a table of precision, recall, F1 and support of
       each class (`class_report`). Models with several sigmoid outputs get the
-      table alone; an output counts as a yes from 0.5 on.
+      table alone; an output counts as a yes from 0.5 on;
+    - given validation data, when a phase has ended: the confusion matrix in
+      shares of each class, F1 of each class (`f1`), how far confidence can be
+      trusted (`reliability`), and of images the most confident mistakes and
+      the most uncertain examples.
 
     The page "Custom Scalars" has all curves in a few charts, "Text" also the
     layer groups of each phase, and "HParams" the settings of all runs beside
@@ -119,6 +124,7 @@ class TransferBoard(ContinuousTensorBoard):
         self._groups = self._speed = None
         self._is_introduced = self._starts_epoch = False
         self._predict = None
+        self._drawn_epochs = 0
         self._phase_number = 0
         self._next_phase = (None, None)
         self._trained = None
@@ -196,6 +202,7 @@ class TransferBoard(ContinuousTensorBoard):
             self._attempt("the class report", self._log_class_report)
 
     def on_train_end(self, logs=None):
+        self._draw_last_phase()
         if self._groups is not None:
             self._attempt("the layer groups", self._groups.end)
         super().on_train_end(logs)
@@ -220,6 +227,7 @@ class TransferBoard(ContinuousTensorBoard):
         with self._recording(self._train_writer):
             if trained != self._trained:
                 self._trained = trained
+                self._draw_last_phase()
                 self._start_phase()
             for tag, value in (
                 ("number", self._phase_number),
@@ -246,6 +254,23 @@ class TransferBoard(ContinuousTensorBoard):
         with self._recording(self._train_writer):
             for tag, value in curves.items():
                 self.summary.scalar(tag, value, step=self._epoch)
+
+    def _draw_last_phase(self) -> None:
+        is_drawn = self._drawn_epochs == self._next_epoch
+        if self.validation_data is None or is_drawn:
+            return
+        self._drawn_epochs = self._next_epoch
+        if self.class_report_freq and "the class report" not in self._given_up:
+            self._attempt("pictures of the answers", self._draw_answers)
+
+    def _draw_answers(self) -> None:
+        pictures = draw_answers(
+            self.model, self.validation_data, self.class_names, self._predict
+        )
+        with self._recording(self._val_writer):
+            for tag, picture in pictures.items():
+                step = self._next_epoch - 1
+                self.summary.image(tag, picture[None], step=step)
 
     def _start_phase(self) -> None:
         name, number = self._next_phase

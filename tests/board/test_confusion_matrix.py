@@ -168,3 +168,61 @@ def test_matplotlib_is_not_needed_before_something_is_drawn(monkeypatch):
     module = runpy.run_path(board.__file__)
     with pytest.raises(ImportError):
         module["draw_confusion_matrix"]([[1]], "a")
+
+
+@pytest.fixture
+def cell_texts(monkeypatch):
+    """Collect what is written into the cells."""
+    written = {}
+    write = board._write_cells
+
+    def record(axes, texts, *args):
+        written.update(texts)
+        write(axes, texts, *args)
+
+    monkeypatch.setattr(board, "_write_cells", record)
+    return written
+
+
+def test_normalized_cells_are_percentages_of_the_true_class(cell_texts):
+    matrix = np.array([[3, 1, 0], [0, 50, 50], [0, 0, 0]])
+    draw_confusion_matrix(matrix, "abc", normalized=True)
+    assert cell_texts == {
+        (0, 0): "75%",
+        (0, 1): "25%",
+        (1, 1): "50%",
+        (1, 2): "50%",
+    }
+
+
+def test_exceptions_are_not_rounded_away(cell_texts):
+    matrix = np.array([[999, 1], [0, 7]])
+    draw_confusion_matrix(matrix, "ab", normalized=True)
+    assert cell_texts == {(0, 0): ">99%", (0, 1): "<1%", (1, 1): "100%"}
+
+
+def test_a_small_cell_has_room_for_a_number_only(cell_texts):
+    draw_confusion_matrix(np.eye(14, dtype=int), range(14), normalized=True)
+    assert set(cell_texts.values()) == {"100"}
+
+
+@pytest.mark.parametrize("classes", [1, 3, 14, 100, 250])
+def test_a_normalized_picture_has_the_colours_of_the_plain_one(classes):
+    matrix = np.diag(np.arange(1, classes + 1))
+    plain = draw_confusion_matrix(matrix, range(classes))
+    shares = draw_confusion_matrix(matrix, range(classes), normalized=True)
+    assert blue_pixels(shares) == pytest.approx(blue_pixels(plain), rel=0.05)
+    assert orange_pixels(shares) == 0
+
+
+@pytest.mark.parametrize("normalized", [False, True])
+def test_a_matrix_of_zeros_is_drawn(normalized):
+    zeros = np.zeros((3, 3), int)
+    picture = draw_confusion_matrix(zeros, "abc", normalized=normalized)
+    assert blue_pixels(picture) == orange_pixels(picture) == 0
+
+
+def test_the_mean_of_the_classes_leaves_out_those_without_examples():
+    matrix = np.array([[9, 1, 0], [5, 5, 0], [0, 0, 0]])
+    _, below = board._title(matrix, normalized=True, percent=True)
+    assert below.startswith("Percent") and "70.0% right" in below

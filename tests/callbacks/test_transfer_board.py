@@ -22,6 +22,7 @@ from tensorboard.backend.event_processing.event_accumulator import (
     EventAccumulator,
 )
 
+from keras_transfer.board.answer_pictures import draw_answers
 from keras_transfer.board.class_report import class_report_markdown
 from keras_transfer.board.confusion_matrix import (
     confusion_matrix,
@@ -770,3 +771,29 @@ def test_settings_are_beside_what_came_of_them(tmp_path, serve):
     }
     expected = history["val_accuracy"][-1]
     assert abs(found["validation", "epoch_accuracy"] - expected) < 1e-6
+
+
+def test_pictures_show_each_phase_as_it_ended(tmp_path):
+    model = compile_model(build(), eager=False)
+    model.optimizer.build(model.trainable_variables)
+    for layer in model.layers[:-1]:
+        layer.trainable = False
+    data = example_data()
+    board = TransferBoard(tmp_path, validation_data=data, class_names=NAMES)
+    drawn = []
+
+    class Remember(keras.callbacks.Callback):
+        def on_epoch_end(self, epoch, logs=None):
+            if epoch in (1, 3):
+                found = draw_answers(self.model, data, NAMES)
+                drawn.append(found["reliability"])
+
+    fit(model, board, Unfreeze(2, rate=0.5), Remember(), epochs=4)
+    # A phase that begins with another `fit` has been drawn already.
+    fit(model, board, epochs=5, initial_epoch=4)
+    logs = read(tmp_path / "validation")
+    for tag in ("f1", "confusion_matrix_shares", "reliability"):
+        assert steps(logs, tag) == [1, 3, 4]
+    for (_, value), picture in zip(logs["reliability"], drawn, strict=False):
+        decoded = tf.image.decode_png(value[2]).numpy()
+        np.testing.assert_array_equal(decoded, picture)

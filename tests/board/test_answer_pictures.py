@@ -1,0 +1,103 @@
+import keras
+import numpy as np
+import pytest
+
+from keras_transfer.board.answer_pictures import draw_answers
+from keras_transfer.board.confusion_matrix import (
+    confusion_matrix,
+    draw_confusion_matrix,
+)
+from keras_transfer.board.example_grid import (
+    caption_examples,
+    choose_examples,
+    draw_example_grid,
+)
+from keras_transfer.board.f1_bars import draw_f1_bars
+from keras_transfer.board.reliability_diagram import draw_reliability_diagram
+
+NAMES = ["ant", "bee", "cow"]
+OF_VECTORS = {"f1", "confusion_matrix_shares", "reliability"}
+OF_IMAGES = {"confident_mistakes", "uncertain_examples"}
+
+
+def images(count=40):
+    random = np.random.default_rng(0)
+    x = random.uniform(0, 255, (count, 6, 6, 3)).astype("float32")
+    return x, np.arange(count) % 3
+
+
+def build(shape=(6, 6, 3), outputs=3, activation="softmax", **loss):
+    keras.utils.set_random_seed(0)
+    model = keras.Sequential(
+        [
+            keras.Input(shape),
+            keras.layers.Rescaling(1 / 255),
+            keras.layers.Flatten(),
+            keras.layers.Dense(outputs, activation=activation),
+        ]
+    )
+    kind = keras.losses.SparseCategoricalCrossentropy
+    model.compile("sgd", loss.pop("loss", None) or kind(**loss))
+    return model
+
+
+@pytest.mark.parametrize("from_logits", [False, True])
+def test_pictures_are_those_of_the_answers(from_logits):
+    model = build(
+        activation=None if from_logits else "softmax", from_logits=from_logits
+    )
+    x, y = images()
+    found = draw_answers(model, (x, y), NAMES)
+    assert set(found) == OF_VECTORS | OF_IMAGES
+    outputs = model.predict(x, verbose=0)
+    chances = keras.ops.softmax(outputs) if from_logits else outputs
+    chances = np.asarray(chances, "float64")
+    guesses = chances.argmax(1)
+    matrix = confusion_matrix(y, guesses, 3)
+    expected = {
+        "f1": draw_f1_bars(matrix, NAMES),
+        "confusion_matrix_shares": draw_confusion_matrix(
+            matrix, NAMES, normalized=True
+        ),
+        "reliability": draw_reliability_diagram(chances.max(1), guesses == y),
+    }
+    mistakes, uncertain = choose_examples(chances, y)
+    for tag, title, rows in (
+        ("confident_mistakes", "Most confident mistakes", mistakes),
+        ("uncertain_examples", "Most uncertain examples", uncertain),
+    ):
+        captions = caption_examples(chances, y, NAMES, rows)
+        expected[tag] = draw_example_grid(list(x[rows]), captions, title)
+    for tag, picture in expected.items():
+        np.testing.assert_array_equal(found[tag], picture, err_msg=tag)
+
+
+def test_what_is_no_image_is_not_shown():
+    x, y = images()
+    flat = build((108,))
+    assert set(draw_answers(flat, (x.reshape(40, 108), y))) == OF_VECTORS
+
+
+def test_batches_are_found_again():
+    x, y = images()
+    batches = [
+        (x[start : start + 7], y[start : start + 7])
+        for start in range(0, 40, 7)
+    ]
+    model = build()
+    whole, parts = (draw_answers(model, data) for data in ((x, y), batches))
+    for tag in OF_IMAGES:
+        np.testing.assert_array_equal(whole[tag], parts[tag])
+
+
+def test_several_classes_of_an_example():
+    model = build(activation="sigmoid", loss="binary_crossentropy")
+    x, _ = images()
+    labels = np.random.default_rng(0).integers(0, 2, (40, 3))
+    assert set(draw_answers(model, (x, labels))) == {"f1"}
+
+
+def test_no_classifier_has_none():
+    model = build(outputs=1, activation=None, loss="mse")
+    x, _ = images()
+    assert draw_answers(model, (x, np.linspace(0, 9, 40))) == {}
