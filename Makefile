@@ -39,7 +39,7 @@ bench: $(READY)
 	@for run in "batch_norm" "extraction --images 500 --rounds 1" \
 		"partial --images 320 --rounds 1" \
 		"scale --examples 1000 10000" "input --images 500 --rounds 1" \
-		"unfreezing --rounds 1"; do \
+		"unfreezing --rounds 1" "board --images 200 --rounds 1"; do \
 		set -- $$run; echo "==> benchmarks/$$1.py"; \
 		$(BIN)/python benchmarks/$$1.py $${run#$$1} || exit 1; \
 	done
