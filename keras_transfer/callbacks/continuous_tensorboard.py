@@ -6,6 +6,10 @@ import warnings
 import keras
 import numpy as np
 
+from keras_transfer.board.read_run import read_run
+from keras_transfer.callbacks.data_replay import find_callbacks
+from keras_transfer.callbacks.phase_backup import PhaseBackup
+
 
 class ContinuousTensorBoard(keras.callbacks.TensorBoard):
     """`keras.callbacks.TensorBoard` for a training of several `fit`s.
@@ -13,7 +17,9 @@ class ContinuousTensorBoard(keras.callbacks.TensorBoard):
     Curves go on where the last `fit` ended, over a new `compile` and a new
     optimizer, too. Epochs are numbered as Keras numbers them; where that
     would write over an earlier epoch, counting goes on from there. Metrics
-    that give a value for each class become a curve for each.
+    that give a value for each class become a curve for each. Where
+    `PhaseBackup` goes on with an epoch that had been logged before the
+    training was killed, it is not logged again.
 
     Args:
         log_dir: Folder of the run.
@@ -27,8 +33,9 @@ class ContinuousTensorBoard(keras.callbacks.TensorBoard):
         self._given_up = set()
         self._optimizer = None
         self._iterations = self._earlier_iterations = 0
-        self._next_epoch = self._epoch_offset = 0
+        self._epoch = self._next_epoch = self._epoch_offset = 0
         self._starts_fit = False
+        self._logged = {}
 
     # One file a folder for all fits: TensorBoard reads files in the order of
     # their names, which need not be that in which they were begun.
@@ -54,10 +61,12 @@ class ContinuousTensorBoard(keras.callbacks.TensorBoard):
         """
 
     @contextlib.contextmanager
-    def _recording(self, writer):
+    def _recording(self, writer, tag="epoch_loss"):
+        """Write, unless the epoch has a value of that tag already."""
         # With `update_freq=N`, Keras leaves a context open that drops
         # whatever is written after a batch that is not an N-th one.
-        with self.summary.record_if(True), writer.as_default():
+        is_new = self._epoch > self._logged.get(tag, -1)
+        with self.summary.record_if(is_new), writer.as_default():
             yield
 
     def _write_keras_model_summary(self):
@@ -79,6 +88,8 @@ class ContinuousTensorBoard(keras.callbacks.TensorBoard):
                 # A training that goes on in a new process.
                 steps = (self.params or {}).get("steps") or 0
                 self._global_train_batch = epoch * steps
+            if _has_resumed():
+                self._logged = _find_last_steps(self._log_write_dir)
         self._epoch = epoch + self._epoch_offset
         super().on_epoch_begin(self._epoch, logs)
 
@@ -86,7 +97,7 @@ class ContinuousTensorBoard(keras.callbacks.TensorBoard):
         super().on_train_batch_end(batch, as_scalars(logs))
 
     def on_epoch_end(self, epoch, logs=None):
-        with self.summary.record_if(True):
+        with self._recording(self._train_writer):
             super().on_epoch_end(self._epoch, as_scalars(logs))
         self._count_iterations()
         self._next_epoch = self._epoch + 1
@@ -125,6 +136,23 @@ class ContinuousTensorBoard(keras.callbacks.TensorBoard):
                 f"TransferBoard goes on without {what}: {error!r}",
                 stacklevel=2,
             )
+
+
+def _has_resumed() -> bool:
+    return any(
+        isinstance(callback, PhaseBackup) and callback.has_resumed
+        for callback in find_callbacks()
+    )
+
+
+def _find_last_steps(log_dir: str) -> dict[str, int]:
+    """Find up to where a training has been logged."""
+    try:
+        run = read_run(log_dir)
+    except ValueError:  # there are no logs
+        return {}
+    tags = run.tags.get("train", ())
+    return {tag: int(run.curve(tag, "train")[0][-1]) for tag in tags}
 
 
 def as_scalars(logs):

@@ -61,6 +61,9 @@ class PhaseBackup(keras.callbacks.Callback):
     Args:
         directory: Folder for the state of this one training. It is made.
 
+    Attributes:
+        has_resumed: Whether the `fit` that is running goes on with another.
+
     Raises:
         ValueError: If `directory` is empty. And in `fit`, before the first
             step: if the model is not built; if the file in the folder is
@@ -77,6 +80,7 @@ class PhaseBackup(keras.callbacks.Callback):
             )
         self.directory = os.fspath(directory)
         self._path = os.path.join(self.directory, FILE)
+        self.has_resumed = False
 
     def on_train_begin(self, logs=None):
         if not self.model.built:
@@ -93,6 +97,7 @@ class PhaseBackup(keras.callbacks.Callback):
         self._first_epoch = self._epoch = None
         self._start = _digest(capture_random_state())
         found = read_state(self._path)
+        self.has_resumed = found is not None
         if found is not None:
             self._restore(*found)
 

@@ -224,7 +224,7 @@ class TransferBoard(ContinuousTensorBoard):
             number = unfreezing.phase_number
             self._next_phase = (unfreezing.phase.name, number)
             trained = (number, trained)
-        with self._recording(self._train_writer):
+        with self._recording(self._train_writer, "phase/number"):
             if trained != self._trained:
                 self._trained = trained
                 self._draw_last_phase()

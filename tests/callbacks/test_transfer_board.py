@@ -21,6 +21,7 @@ from sklearn.metrics import multilabel_confusion_matrix
 from tensorboard.backend.event_processing.event_accumulator import (
     EventAccumulator,
 )
+from tensorboard.plugins.custom_scalar.metadata import CONFIG_SUMMARY_TAG
 
 from keras_transfer.board.answer_pictures import draw_answers
 from keras_transfer.board.class_report import class_report_markdown
@@ -684,34 +685,53 @@ def test_gaps_and_speed_are_followed(tmp_path):
     assert values(curves, "speed/cached_examples") == [0, 0]
 
 
-def test_a_resumed_training_has_the_drift_of_the_whole(tmp_path):
-    def train(folder, *callbacks, epochs=4):
+class Kill(keras.callbacks.Callback):
+    """Ends a training before an epoch, or in its middle."""
+
+    def __init__(self, place):
+        super().__init__()
+        self.place = place
+
+    def on_epoch_begin(self, epoch, logs=None):
+        self.epoch = epoch
+        if (epoch, self.place) == (2, "between"):
+            raise KeyboardInterrupt
+
+    def on_train_batch_end(self, batch, logs=None):
+        if (self.epoch, batch, self.place) == (2, 1, "within"):
+            raise KeyboardInterrupt
+
+
+@pytest.mark.parametrize("place", ["between", "within"])
+def test_a_resumed_training_has_the_curves_of_the_whole(tmp_path, place):
+    def train(folder, *callbacks):
         keras.utils.set_random_seed(0)
         model = compile_model(build(), eager=False)
-        board = TransferBoard(folder)
+        board = TransferBoard(folder, validation_data=example_data())
         backup = PhaseBackup(folder / "backup")
-        fit(model, board, backup, *callbacks, epochs=epochs)
-
-    class Stop(keras.callbacks.Callback):
-        def on_epoch_begin(self, epoch, logs=None):
-            self.epoch = epoch
-
-        def on_train_batch_end(self, batch, logs=None):
-            if (self.epoch, batch) == (2, 1):
-                raise KeyboardInterrupt
+        fit(model, board, backup, *callbacks, epochs=4, validate=True)
 
     train(tmp_path / "whole")
     with pytest.raises(KeyboardInterrupt):
-        train(tmp_path / "parts", Stop())
+        train(tmp_path / "parts", Kill(place))
     train(tmp_path / "parts")
-    whole, parts = (read(tmp_path / n / "train") for n in ("whole", "parts"))
-    tags = [tag for tag in whole if re.match("drift|update|gradient", tag)]
-    assert len(tags) == 9
-    for tag in tags:
-        assert steps(parts, tag) == [0, 1, 2, 3]
-        np.testing.assert_allclose(
-            values(parts, tag), values(whole, tag), rtol=1e-4, err_msg=tag
+    for split in ("train", "validation"):
+        whole, parts = (
+            read(tmp_path / name / split) for name in ("whole", "parts")
         )
+        assert whole.keys() == parts.keys()
+        for tag in set(whole) - {"keras", CONFIG_SUMMARY_TAG}:
+            assert steps(parts, tag) == steps(whole, tag), tag
+        tags = [
+            tag
+            for tag, [(_, value), *_] in whole.items()
+            if value.dtype == "float32" and not tag.startswith("speed/")
+        ]
+        assert len(tags) == {"train": 20, "validation": 4}[split]
+        for tag in tags:
+            np.testing.assert_allclose(
+                values(parts, tag), values(whole, tag), rtol=1e-4, err_msg=tag
+            )
 
 
 def test_groups_are_not_measured_on_demand(tmp_path):
