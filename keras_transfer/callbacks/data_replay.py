@@ -29,6 +29,17 @@ def find_callbacks() -> list[Callback]:
     return [] if found is None else list(found.callbacks)
 
 
+def find_validation_data():
+    """Find what the `fit` that is running validates on after each epoch.
+
+    Returns:
+        What it was given, or `None` if it does not validate on all of it.
+    """
+    if _find_in_fit("validation_steps", int) is not None:
+        return None
+    return _find_in_fit("validation_data", object)
+
+
 def _find_in_fit(name: str, kind: type):
     frame = sys._getframe()
     while frame is not None:

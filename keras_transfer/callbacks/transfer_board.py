@@ -8,9 +8,10 @@ from keras_transfer.backbones.layer_groups import count_weights
 from keras_transfer.board.answer_pictures import draw_answers
 from keras_transfer.board.answers import (
     check_labelled_data,
-    count_answers,
+    collect_answers,
     make_predict,
     name_classes,
+    tally_answers,
 )
 from keras_transfer.board.class_report import class_report_markdown
 from keras_transfer.board.confusion_matrix import draw_confusion_matrix
@@ -25,6 +26,7 @@ from keras_transfer.callbacks.continuous_tensorboard import (
 )
 from keras_transfer.callbacks.epoch_speed import EpochSpeed
 from keras_transfer.callbacks.group_scalars import GroupScalars
+from keras_transfer.callbacks.validation_answers import ValidationAnswers
 from keras_transfer.freezing.summary import trainable_summary
 
 _MOST_CLASSES_DRAWN = 1000
@@ -90,9 +92,10 @@ class TransferBoard(ContinuousTensorBoard):
             or a tuple of arrays. Sample weights are ignored. Optional.
         class_names: Names of the classes, in the order of the outputs.
             Defaults to the `class_names` of the model or of the data.
-        class_report_freq: Every how many epochs to predict the validation
-            data (one more pass over it) for matrix and report; 0 for never.
-            Defaults to 1.
+        class_report_freq: Every how many epochs to make matrix and report; 0
+            for never, nor pictures of phases. It takes one more pass over the
+            validation data where it is not what `fit` validates on, and for
+            the pictures of a phase. Defaults to 1.
         group_freq: Every how many epochs to measure the layer groups; 0 for
             never, which saves a copy of the weights. Defaults to 1.
         settings: Settings of the run by name, for the table that compares
@@ -121,7 +124,7 @@ class TransferBoard(ContinuousTensorBoard):
         self.class_report_freq = class_report_freq
         self.group_freq = group_freq
         self.settings = settings
-        self._groups = self._speed = None
+        self._groups = self._speed = self._answers = None
         self._is_introduced = self._starts_epoch = False
         self._predict = None
         self._drawn_epochs = 0
@@ -165,9 +168,17 @@ class TransferBoard(ContinuousTensorBoard):
         self._speed = EpochSpeed()
         if self._groups is not None:
             self._attempt("the layer groups", self._groups.begin)
+        if self.class_report_freq:
+            self._attempt("the class report", self._listen)
         super().on_train_begin(logs)
         self._trained = self._predict = None
         self._starts_steps = True
+
+    def _listen(self) -> None:
+        answers = ValidationAnswers(self.model)
+        if answers.can_attach(self.validation_data):
+            answers.attach()
+            self._answers = answers
 
     def on_epoch_begin(self, epoch, logs=None):
         super().on_epoch_begin(epoch, logs)
@@ -183,7 +194,14 @@ class TransferBoard(ContinuousTensorBoard):
     def on_test_begin(self, logs=None):
         if self._speed is not None:
             self._speed.end_training(self.model)
+        if self._answers is not None:
+            self._answers.begin()
         super().on_test_begin(logs)
+
+    def on_test_end(self, logs=None):
+        if self._answers is not None:
+            self._answers.end()
+        super().on_test_end(logs)
 
     def on_epoch_end(self, epoch, logs=None):
         self._show_phase()
@@ -202,6 +220,9 @@ class TransferBoard(ContinuousTensorBoard):
             self._attempt("the class report", self._log_class_report)
 
     def on_train_end(self, logs=None):
+        if self._answers is not None:
+            self._answers.detach()
+            self._answers = None
         self._draw_last_phase()
         if self._groups is not None:
             self._attempt("the layer groups", self._groups.end)
@@ -286,14 +307,16 @@ class TransferBoard(ContinuousTensorBoard):
             self.summary.text("layer_groups", text, step=self._epoch)
 
     def _log_class_report(self) -> None:
-        if self._predict is None:
-            self._predict = make_predict(self.model)
-        data = self.validation_data
-        matrix = count_answers(self.model, data, self._predict)
+        model, data = self.model, self.validation_data
+        answers = self._answers and self._answers.take()
+        if answers is None:
+            self._predict = self._predict or make_predict(model)
+            answers = collect_answers(model, data, self._predict)
+        matrix = None if answers is None else tally_answers(model, *answers)
         if matrix is None:
             self._given_up.add("the class report")  # not a classifier
             return
-        names = name_classes(self.model, data, len(matrix), self.class_names)
+        names = name_classes(model, data, len(matrix), self.class_names)
         with self._recording(self._val_writer):
             report = class_report_markdown(matrix, names)
             self.summary.text("class_report", report, step=self._epoch)
