@@ -4,6 +4,7 @@ from collections.abc import Callable, Sequence
 
 import keras
 import numpy as np
+import tensorflow as tf
 
 from keras_transfer.board.answers import (
     collect_answers,
@@ -21,6 +22,7 @@ from keras_transfer.board.example_grid import (
 )
 from keras_transfer.board.f1_bars import draw_f1_bars
 from keras_transfer.board.reliability_diagram import draw_reliability_diagram
+from keras_transfer.caching.repeatability import may_vary, shuffles
 
 _MOST_CLASSES_DRAWN = 1000
 
@@ -42,7 +44,8 @@ def draw_answers(
     Returns:
         Pictures `(height, width, 3)` in uint8 by their tag. Where an example
         may have several classes, it is the F1 scores alone; none if this is
-        no classifier. Examples are shown if they are single images.
+        no classifier. Examples are shown if they are single images, and the
+        data has the same order each time that it is read.
     """
     answers = collect_answers(model, data, predict)
     matrix = None if answers is None else tally_answers(model, *answers)
@@ -57,6 +60,8 @@ def draw_answers(
         pictures["confusion_matrix_shares"] = draw_confusion_matrix(
             matrix, names, normalized=True
         )
+    if not np.isfinite(outputs).all():
+        return pictures
     logits = {"from_logits": gives_logits(model)}
     guesses = read_guesses(outputs, labels, **logits)
     pictures["reliability"] = draw_reliability_diagram(
@@ -76,10 +81,14 @@ def draw_answers(
 
 
 def _fetch_images(data, rows) -> list[np.ndarray] | None:
-    """Return some examples, or `None` if they are no images."""
+    """Return some examples, or `None` if they are no images to be found."""
+    if isinstance(data, tf.data.Dataset) and (shuffles(data) or may_vary(data)):
+        return None
     found, start, last = {}, 0, max(rows, default=0)
     for x, _ in iterate_batches(data):
         if keras.tree.is_nested(x) or len(x.shape) != 4:
+            return None
+        if x.shape[-1] not in (1, 3, 4):
             return None
         wanted = [row for row in rows if start <= row < start + len(x)]
         for row in wanted:

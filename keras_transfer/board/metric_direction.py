@@ -3,8 +3,9 @@
 import re
 
 _COSTS = re.compile(
-    "loss|error|crossentropy|divergence|perplexity"
-    "|(^|_)(mae|mape|mse|msle|rmse)(_|$)"
+    "loss|error|crossentropy|divergence|perplexity|hinge|poisson|log_?cosh"
+    "|brier|false_(positives|negatives)"
+    "|(^|_)(bce|mae|mape|mse|msle|rmse)(_|$)"
 )
 
 

@@ -5,13 +5,15 @@ from collections.abc import Iterator
 
 import tensorflow as tf
 
+# Of a shuffled data set they give other examples each time.
+_CHOOSING = ("take", "skip", "shard")
 _VARYING = re.compile("Shuffle|Random|Rng|PyFunc|Multinomial")
 
 
 def shuffles(data: tf.data.Dataset) -> bool:
     """Tell whether a data set has another order in each pass."""
     return data.options().deterministic is False or any(
-        "shuffle" in type(part).__name__.lower()
+        ("shuffle" in _name(part) and _reshuffles(part))
         or getattr(part, "_deterministic", None) == "false"
         for part in _list_parts(data)
     )
@@ -20,9 +22,13 @@ def shuffles(data: tf.data.Dataset) -> bool:
 def may_vary(data: tf.data.Dataset) -> bool:
     """Tell whether what a data set calls may give something else each time.
 
-    It draws random numbers, shuffles within `interleave` or `flat_map`, or is
-    made by Python.
+    It draws random numbers, shuffles within `interleave` or `flat_map`, is
+    made by Python, or chooses from what is shuffled.
     """
+    if shuffles(data) and any(
+        word in _name(part) for part in _list_parts(data) for word in _CHOOSING
+    ):
+        return True
     return any(
         _VARYING.search(name)
         for part in _list_parts(data)
@@ -36,6 +42,14 @@ def drops_remainder(data: tf.data.Dataset) -> bool:
     return any(
         getattr(part, "_drop_remainder", False) for part in _list_parts(data)
     )
+
+
+def _name(part) -> str:
+    return type(part).__name__.lower()
+
+
+def _reshuffles(part) -> bool:
+    return getattr(part, "_reshuffle_each_iteration", None) is not False
 
 
 def _list_parts(data) -> Iterator[tf.data.Dataset]:

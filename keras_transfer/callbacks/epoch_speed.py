@@ -13,7 +13,7 @@ class EpochSpeed:
         self._start = self._trained = None
 
     def begin_epoch(self) -> None:
-        """Note that an epoch begins."""
+        """Note that an epoch begins, when metrics have been reset."""
         self._start, self._trained = time.perf_counter(), None
 
     def end_training(self, model: keras.Model) -> None:
@@ -22,11 +22,8 @@ class EpochSpeed:
         Validation begins to count anew what was counted in training.
         """
         if self._start is not None and self._trained is None:
-            # Keras 3.15 weights the mean of the loss with the examples.
-            tracker = getattr(model, "_loss_tracker", None)
-            count = getattr(tracker, "count", None)
             seconds = time.perf_counter() - self._start
-            self._trained = seconds, None if count is None else float(count)
+            self._trained = seconds, _count_examples(model)
 
     def measure(self, model: keras.Model) -> dict[str, float]:
         """Measure the epoch that ends.
@@ -41,8 +38,17 @@ class EpochSpeed:
         found = {"speed/seconds": now - self._before}
         self._before, self._start = now, None
         seconds, count = self._trained
-        if count is not None:
+        if count:
             is_cached = getattr(model, "_cut", None) is not None
             found["speed/examples_per_second"] = count / seconds
             found["speed/cached_examples"] = count if is_cached else 0.0
         return found
+
+
+def _count_examples(model) -> float | None:
+    # Keras 3.15 weights the mean of the loss with the examples, if the model
+    # lets it keep one, and resets it with the other metrics.
+    tracker = getattr(model, "_loss_tracker", None)
+    if not any(metric is tracker for metric in model.metrics):
+        return None
+    return float(keras.ops.convert_to_numpy(tracker.count))

@@ -35,6 +35,11 @@ class GradientGauge:
     def attach(self, model: keras.Model) -> None:
         """Count in each step that a compiled model makes from now on."""
         self._optimizer = optimizer = optimizer_chain(model.optimizer)[-1]
+        before = optimizer.apply  # of another gauge, it may be
+        if getattr(before, "gauge", None) is self:
+            before = before.before  # `fit` was broken off
+        self._squares.assign(tf.zeros_like(self._squares))
+        self._steps.assign(0.0)
 
         def apply(grads, trainable_variables=None):
             grads = list(grads)
@@ -42,8 +47,9 @@ class GradientGauge:
             if variables is None:
                 variables = optimizer._trainable_variables
             self._add(grads, list(variables))
-            return type(optimizer).apply(optimizer, grads, trainable_variables)
+            return before(grads, trainable_variables)
 
+        apply.gauge, apply.before = self, before
         vars(optimizer)["apply"] = apply
         if self._counted is None or model.train_function is not self._counted:
             model.make_train_function(force=True)
@@ -67,16 +73,24 @@ class GradientGauge:
         return {
             name: float(np.sqrt(square / steps))
             for name, square in zip(self._names, squares, strict=True)
-            if square > 0
+            if square != 0  # not a number is one to be seen
         }
 
     def _add(self, gradients, variables) -> None:
         squares = [[] for _ in self._names]
+        scale = getattr(self._optimizer, "loss_scale_factor", None) or 1.0
         for gradient, variable in zip(gradients, variables, strict=True):
             number = self._number_of.get(id(variable))
             if gradient is not None and number is not None:
-                values = getattr(gradient, "values", gradient)
-                values = tf.cast(values, "float32")
+                values = tf.cast(_add_up_rows(gradient), "float32") / scale
                 squares[number].append(tf.reduce_sum(tf.square(values)))
         self._squares.assign_add([tf.add_n(s) if s else 0.0 for s in squares])
         self._steps.assign_add(1.0)
+
+
+def _add_up_rows(gradient) -> tf.Tensor:
+    """Add up what an embedding got for the same row, and leave out the rest."""
+    if not isinstance(gradient, tf.IndexedSlices):
+        return gradient
+    rows, places = tf.unique(gradient.indices)
+    return tf.math.unsorted_segment_sum(gradient.values, places, tf.size(rows))

@@ -54,7 +54,7 @@ class TransferBoard(ContinuousTensorBoard):
     - given validation data, when a phase has ended: the confusion matrix in
       shares of each class, F1 of each class (`f1`), how far confidence can be
       trusted (`reliability`), and of images the most confident mistakes and
-      the most uncertain examples.
+      the most uncertain examples, if the data has the same order each time.
 
     The page "Custom Scalars" has all curves in a few charts, "Text" also the
     layer groups of each phase, and "HParams" the settings of all runs beside
@@ -97,7 +97,9 @@ class TransferBoard(ContinuousTensorBoard):
             validation data where it is not what `fit` validates on, and for
             the pictures of a phase. Defaults to 1.
         group_freq: Every how many epochs to measure the layer groups; 0 for
-            never, which saves a copy of the weights. Defaults to 1.
+            never, which saves two copies of the weights. A model that its
+            first step builds is measured from its second epoch on. Defaults
+            to 1.
         settings: Settings of the run by name, for the table that compares
             runs; give all runs the same names. Defaults to `None`: none.
         **kwargs: As for `keras.callbacks.TensorBoard`.
@@ -180,10 +182,18 @@ class TransferBoard(ContinuousTensorBoard):
             answers.attach()
             self._answers = answers
 
+    def _end_listening(self) -> None:
+        if self._answers is not None:
+            self._answers.detach()
+            self._answers = None
+
     def on_epoch_begin(self, epoch, logs=None):
         super().on_epoch_begin(epoch, logs)
         self._starts_epoch = True
         self._speed.begin_epoch()
+        if self._answers is not None:
+            self._answers.begin()  # forgets those of the last epoch
+            self._answers.end()
 
     def on_train_batch_begin(self, batch, logs=None):
         # Not when the epoch begins: callbacks later in the list may freeze,
@@ -193,7 +203,9 @@ class TransferBoard(ContinuousTensorBoard):
 
     def on_test_begin(self, logs=None):
         if self._speed is not None:
-            self._speed.end_training(self.model)
+            self._attempt(
+                "the speed", lambda: self._speed.end_training(self.model)
+            )
         if self._answers is not None:
             self._answers.begin()
         super().on_test_begin(logs)
@@ -210,6 +222,11 @@ class TransferBoard(ContinuousTensorBoard):
             self._is_introduced = True
             self._attempt("its own pages", lambda: self._introduce(logs))
         self._attempt("the curves", lambda: self._log_curves(logs))
+        if self.group_freq and self._groups is None:
+            # A model that its first steps have built is followed from here.
+            self._look_at_groups(self.model)
+            if self._groups is not None:
+                self._attempt("the layer groups", self._groups.begin)
         super().on_epoch_end(epoch, logs)
         frequency = self.class_report_freq
         if (
@@ -220,9 +237,7 @@ class TransferBoard(ContinuousTensorBoard):
             self._attempt("the class report", self._log_class_report)
 
     def on_train_end(self, logs=None):
-        if self._answers is not None:
-            self._answers.detach()
-            self._answers = None
+        self._end_listening()
         self._draw_last_phase()
         if self._groups is not None:
             self._attempt("the layer groups", self._groups.end)
@@ -233,7 +248,7 @@ class TransferBoard(ContinuousTensorBoard):
             self._starts_epoch = False
             self._attempt("the phases", self._log_phase)
             if self._starts_steps and self._groups is not None:
-                self._groups.begin_epochs()
+                self._attempt("the layer groups", self._groups.begin_epochs)
             self._starts_steps = False
 
     def _log_phase(self) -> None:
@@ -315,6 +330,7 @@ class TransferBoard(ContinuousTensorBoard):
         matrix = None if answers is None else tally_answers(model, *answers)
         if matrix is None:
             self._given_up.add("the class report")  # not a classifier
+            self._end_listening()
             return
         names = name_classes(model, data, len(matrix), self.class_names)
         with self._recording(self._val_writer):

@@ -5,6 +5,7 @@ import weakref
 import keras
 import numpy as np
 import tensorflow as tf
+from keras.src.backend.tensorflow.trainer import TensorFlowTrainer
 
 from keras_transfer.callbacks.data_replay import find_validation_data
 
@@ -33,7 +34,10 @@ class ValidationAnswers:
             data is not None
             and find_validation_data() is data
             and model.distribute_strategy.num_replicas_in_sync == 1
-            and model._compute_loss_has_training_arg
+            # A model that does these steps its own way is left alone.
+            and type(model).compute_loss is keras.Model.compute_loss
+            and type(model).test_step is TensorFlowTrainer.test_step
+            and "compute_loss" not in vars(model)
             # XLA has no Python in its midst.
             and not model.jit_compile
         )
@@ -49,8 +53,7 @@ class ValidationAnswers:
         def compute_loss(
             x=None, y=None, y_pred=None, sample_weight=None, training=True
         ):
-            is_single = not any(map(keras.tree.is_nested, (y, y_pred)))
-            if not training and is_single and y is not None:
+            if not training and _is_of_classes(y, y_pred):
                 outputs = tf.cast(y_pred, "float32")
                 tf.numpy_function(hear, [y, outputs], [])
             return type(model).compute_loss(
@@ -62,6 +65,7 @@ class ValidationAnswers:
 
     def detach(self) -> None:
         """Leave the model as it was."""
+        self.end()
         vars(self._model).pop("compute_loss", None)
         self._model.test_function = None
 
@@ -77,10 +81,11 @@ class ValidationAnswers:
         """Return labels and outputs, as `collect_answers`, and forget them.
 
         Returns:
-            What was heard since the last `begin`; `None` if it was nothing.
+            What was heard since the last `begin`; `None` if it was nothing,
+            or no answer of a classifier.
         """
         batches, self._batches = self._batches, []
-        if not batches or batches[0][1].ndim > 2:
+        if not batches:
             return None
         labels, outputs = zip(*batches, strict=True)
         return np.concatenate(labels), np.concatenate(outputs)
@@ -88,3 +93,8 @@ class ValidationAnswers:
     def _collect(self, labels, outputs) -> None:
         if self._is_open:
             self._batches.append((labels, outputs))
+
+
+def _is_of_classes(y, y_pred) -> bool:
+    is_single = not any(map(keras.tree.is_nested, (y, y_pred)))
+    return is_single and y is not None and len(y_pred.shape) <= 2

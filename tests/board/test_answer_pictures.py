@@ -1,6 +1,7 @@
 import keras
 import numpy as np
 import pytest
+import tensorflow as tf
 
 from keras_transfer.board.answer_pictures import draw_answers
 from keras_transfer.board.confusion_matrix import (
@@ -76,6 +77,28 @@ def test_what_is_no_image_is_not_shown():
     x, y = images()
     flat = build((108,))
     assert set(draw_answers(flat, (x.reshape(40, 108), y))) == OF_VECTORS
+
+
+def test_what_cannot_be_found_again_is_not_shown():
+    x, y = images()
+    pairs = tf.data.Dataset.from_tensor_slices((x, y))
+    model = build()
+    assert set(draw_answers(model, pairs.shuffle(40).batch(8))) == OF_VECTORS
+    assert set(draw_answers(model, pairs.batch(8))) == OF_VECTORS | OF_IMAGES
+
+
+def test_two_channels_are_no_image():
+    x, y = images()
+    model = build((6, 6, 2))
+    assert set(draw_answers(model, (x[..., :2], y))) == OF_VECTORS
+
+
+def test_outputs_that_are_no_numbers_have_no_confidence():
+    x, y = images()
+    model = build()
+    model.layers[-1].kernel.assign(model.layers[-1].kernel * np.nan)
+    found = draw_answers(model, (x, y))
+    assert set(found) == {"f1", "confusion_matrix_shares"}
 
 
 def test_batches_are_found_again():

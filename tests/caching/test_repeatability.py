@@ -36,6 +36,15 @@ def test_what_may_vary(name):
     assert may_vary(data) and not shuffles(data)
 
 
+def test_what_is_chosen_from_shuffled_data_may_vary():
+    shuffled = NUMBERS.shuffle(12)
+    for data in (shuffled.take(9), shuffled.skip(3), shuffled.shard(2, 0)):
+        assert may_vary(data.batch(2))
+    # A split as it is often made.
+    once = NUMBERS.shuffle(12, reshuffle_each_iteration=False).take(9)
+    assert not may_vary(once.batch(2)) and not shuffles(once.batch(2))
+
+
 def test_what_stays_the_same():
     data = NUMBERS.map(lambda n: 2 * n, num_parallel_calls=2)
     data = data.interleave(tf.data.Dataset.range, num_parallel_calls=2)

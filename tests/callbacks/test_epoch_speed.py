@@ -52,3 +52,20 @@ def test_examples_of_training_are_counted(validates):
         pauses = 0.05 + (0.05 if validates else 0)
         assert found["speed/seconds"] > 10 / rate + pauses - 1e-3
         assert found["speed/cached_examples"] == 0
+
+
+def test_a_model_that_counts_nothing_has_no_such_curve():
+    class OwnStep(keras.Model):
+        def train_step(self, data):
+            return {"loss": 0.0}
+
+        @property
+        def metrics(self):
+            return []
+
+    inputs = keras.Input((2,))
+    model = OwnStep(inputs, keras.layers.Dense(1)(inputs))
+    model.compile("sgd", "mse")
+    watch = Watch()
+    model.fit(np.zeros((10, 2)), np.zeros(10), callbacks=[watch], verbose=0)
+    assert list(watch.found[0]) == ["speed/seconds"]

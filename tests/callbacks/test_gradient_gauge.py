@@ -22,9 +22,11 @@ def build(dtype=None):
 def compile_model(model, optimizer=None, **options):
     optimizer = optimizer or keras.optimizers.SGD(RATE)
     model.compile(optimizer, "sparse_categorical_crossentropy", **options)
-    return GradientGauge(
-        {layer.name: layer.variables for layer in model.layers}
-    )
+    return GradientGauge(weights_by_layer(model))
+
+
+def weights_by_layer(model):
+    return {layer.name: layer.variables for layer in model.layers}
 
 
 def fit(model, epochs=1):
@@ -41,10 +43,14 @@ def distance(before, after, name):
     return np.sqrt(sum(np.square(a - b).sum() for a, b in pairs))
 
 
-@pytest.mark.parametrize("kind", ["graph", "eager", "discriminative", "mixed"])
+@pytest.mark.parametrize(
+    "kind", ["graph", "eager", "discriminative", "mixed", "scaled"]
+)
 def test_a_step_of_gradient_descent_goes_as_far_as_the_gradient(kind):
     model = build("mixed_float16" if kind == "mixed" else None)
     optimizer = keras.optimizers.SGD(RATE)
+    if kind == "scaled":
+        optimizer = keras.optimizers.SGD(RATE, loss_scale_factor=256)
     factors = dict.fromkeys(weights_of(model), 1)
     if kind == "discriminative":
         optimizer = kt.DiscriminativeOptimizer(optimizer, decay=0.5)
@@ -96,7 +102,7 @@ def test_rows_of_an_embedding_are_counted():
     gauge = compile_model(model)
     gauge.attach(model)
     before, name = weights_of(model), model.layers[0].name
-    model.fit(np.array([[0, 1]]), np.array([1]), verbose=0)
+    model.fit(np.array([[0, 1], [1, 1]]), np.array([1, 2]), verbose=0)
     expected = distance(before, weights_of(model), name) / RATE
     np.testing.assert_allclose(gauge.read()[name], expected, rtol=1e-3)
 
@@ -117,6 +123,29 @@ def test_the_training_is_the_same_and_the_optimizer_left_as_it_was():
         results.append(model.get_weights())
     for one, other in zip(*results, strict=True):
         np.testing.assert_array_equal(one, other)
+
+
+def test_two_gauges_count_the_same():
+    model = build()
+    gauges = [compile_model(model)]
+    gauges.append(GradientGauge(weights_by_layer(model)))
+    for gauge in gauges:
+        gauge.attach(model)
+    fit(model)
+    one, other = (gauge.read() for gauge in gauges)
+    assert one == other and len(one) == 2
+
+
+def test_a_fit_that_was_broken_off_is_not_counted_twice():
+    model = build()
+    gauge = compile_model(model)
+    gauge.attach(model)
+    fit(model)
+    gauge.attach(model)
+    before, name = weights_of(model), model.layers[0].name
+    fit(model)
+    expected = distance(before, weights_of(model), name) / RATE
+    np.testing.assert_allclose(gauge.read()[name], expected, rtol=1e-3)
 
 
 def test_what_was_traced_is_not_traced_again():

@@ -817,3 +817,47 @@ def test_pictures_show_each_phase_as_it_ended(tmp_path):
     for (_, value), picture in zip(logs["reliability"], drawn, strict=False):
         decoded = tf.image.decode_png(value[2]).numpy()
         np.testing.assert_array_equal(decoded, picture)
+
+
+def test_a_model_that_its_first_step_builds_is_followed_from_there(tmp_path):
+    layers = keras.layers.Dense(8), keras.layers.Dense(3, activation="softmax")
+    model = compile_model(keras.Sequential(layers), eager=False)
+    fit(model, TransferBoard(tmp_path), epochs=3)
+    logs = read(tmp_path / "train")
+    for tag in ("drift/head", "gradient/head", "update/head"):
+        assert steps(logs, tag) == [1, 2]
+
+
+def test_several_replicas_are_watched(tmp_path):
+    data = example_data()
+    with tf.distribute.MirroredStrategy(["/cpu:0"]).scope():
+        model = compile_model(build(), eager=False)
+    fit(model, TransferBoard(tmp_path, validation_data=data), validate=True)
+    logs = read(tmp_path / "train")
+    assert {"speed/examples_per_second", "drift/head"} <= set(logs)
+
+
+def test_a_report_is_of_the_weights_of_its_epoch(tmp_path):
+    data = example_data()
+    board = TransferBoard(tmp_path, validation_data=data, class_report_freq=2)
+    matrices = {}
+
+    class Remember(keras.callbacks.Callback):
+        def on_epoch_end(self, epoch, logs=None):
+            predicted = self.model.predict(data[0], verbose=0).argmax(1)
+            matrix = confusion_matrix(data[1], predicted, 3)
+            matrices[epoch] = class_report_markdown(matrix, [0, 1, 2])
+
+    model = compile_model(build(), rate=0.1, eager=False)
+    model.fit(
+        *data,
+        validation_data=data,
+        validation_freq=2,
+        epochs=5,
+        callbacks=[Remember(), board],
+        verbose=0,
+    )
+    logs = read(tmp_path / "validation")
+    assert steps(logs, "class_report") == [0, 2, 4]
+    expected = [matrices[epoch] for epoch in (0, 2, 4)]
+    assert texts(logs, "class_report") == expected

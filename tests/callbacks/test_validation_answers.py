@@ -101,6 +101,37 @@ def test_what_cannot_be_heard_is_known_before():
     assert not fit(build(), None, None).can
 
 
+class OwnLoss(keras.Model):
+    def compute_loss(self, x, y, y_pred, sample_weight, *, training):
+        return super().compute_loss(x, y, y_pred, sample_weight, training)
+
+
+class OwnStep(keras.Model):
+    def test_step(self, data):
+        return super().test_step(data)
+
+
+@pytest.mark.parametrize("kind", [OwnLoss, OwnStep])
+def test_a_model_with_its_own_steps_is_left_alone(kind):
+    plain, held_back = build(), data(20, seed=1)
+    model = kind(plain.inputs, plain.outputs)
+    model.compile("sgd", "sparse_categorical_crossentropy")
+    assert not fit(model, held_back, held_back).can
+
+
+def test_outputs_of_each_pixel_are_not_kept():
+    inputs = keras.Input((8, 8, 3))
+    outputs = keras.layers.Conv2D(3, 1, activation="softmax")(inputs)
+    model = keras.Model(inputs, outputs)
+    model.compile("sgd", "sparse_categorical_crossentropy")
+    x, _ = data()
+    pair = x, np.zeros((20, 8, 8), int)
+    listen = Listen(pair)
+    listen.on_epoch_end = lambda epoch, logs=None: None
+    model.fit(*pair, validation_data=pair, callbacks=[listen], verbose=0)
+    assert listen.can and listen.answers.take() is None
+
+
 @pytest.mark.parametrize("cache", ["auto", False])
 def test_the_board_needs_no_pass_of_its_own(tmp_path, monkeypatch, cache):
     def fail(*args):

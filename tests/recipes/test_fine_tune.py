@@ -127,7 +127,13 @@ def test_report_tells_phases_and_classes(trained):
 def test_one_run_of_logs(trained):
     _, result, _ = trained
     folder = pathlib.Path(result.log_dir)
-    assert sorted(p.name for p in folder.iterdir()) == ["train", "validation"]
+    folders = sorted(p.name for p in folder.iterdir() if p.is_dir())
+    assert folders == ["train", "validation"]
+    # Beside them, the settings that all runs are compared by.
+    [settings] = [p.name for p in folder.iterdir() if p.is_file()]
+    assert "tfevents" in settings
+    run = kt.read_run(folder)
+    assert str(result.report) in run.texts["report"]
 
 
 def test_nothing_changes_at_learning_rate_0():

@@ -17,6 +17,8 @@ def keep_form(name: str, content: bytes) -> None:
         name: Tells it from all others.
         content: What `read_form` shall return.
     """
+    if len(content) > _LIMIT:
+        return
     with _lock:
         _forms[name] = content
         while sum(map(len, _forms.values())) > _LIMIT:
