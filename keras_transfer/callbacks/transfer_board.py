@@ -5,20 +5,12 @@ import os
 from collections.abc import Mapping, Sequence
 
 from keras_transfer.backbones.layer_groups import count_weights
-from keras_transfer.board.answer_pictures import draw_answers
-from keras_transfer.board.answers import (
-    check_labelled_data,
-    collect_answers,
-    make_predict,
-    name_classes,
-    tally_answers,
-)
-from keras_transfer.board.class_report import class_report_markdown
-from keras_transfer.board.confusion_matrix import draw_confusion_matrix
+from keras_transfer.board.answers import check_labelled_data
 from keras_transfer.board.custom_layout import write_layout
 from keras_transfer.board.generalisation_gap import find_gaps
 from keras_transfer.board.phase_text import phase_markdown
 from keras_transfer.board.settings import write_settings
+from keras_transfer.callbacks.answer_pages import AnswerPages
 from keras_transfer.callbacks.companion import find_companions
 from keras_transfer.callbacks.continuous_tensorboard import (
     ContinuousTensorBoard,
@@ -26,10 +18,7 @@ from keras_transfer.callbacks.continuous_tensorboard import (
 )
 from keras_transfer.callbacks.epoch_speed import EpochSpeed
 from keras_transfer.callbacks.group_scalars import GroupScalars
-from keras_transfer.callbacks.validation_answers import ValidationAnswers
 from keras_transfer.freezing.summary import trainable_summary
-
-_MOST_CLASSES_DRAWN = 1000
 
 
 class TransferBoard(ContinuousTensorBoard):
@@ -128,7 +117,6 @@ class TransferBoard(ContinuousTensorBoard):
         self.settings = settings
         self._groups = self._speed = self._answers = None
         self._is_introduced = self._starts_epoch = False
-        self._predict = None
         self._drawn_epochs = 0
         self._phase_number = 0
         self._next_phase = (None, None)
@@ -170,30 +158,26 @@ class TransferBoard(ContinuousTensorBoard):
         self._speed = EpochSpeed()
         if self._groups is not None:
             self._attempt("the layer groups", self._groups.begin)
-        if self.class_report_freq:
-            self._attempt("the class report", self._listen)
+        if self._answers is not None:
+            self._answers.end()  # of a `fit` that was broken off
+            self._answers = None
+        if self.class_report_freq and self.validation_data is not None:
+            self._attempt("the class report", self._begin_answers)
         super().on_train_begin(logs)
-        self._trained = self._predict = None
+        self._trained = None
         self._starts_steps = True
 
-    def _listen(self) -> None:
-        answers = ValidationAnswers(self.model)
-        if answers.can_attach(self.validation_data):
-            answers.attach()
-            self._answers = answers
-
-    def _end_listening(self) -> None:
-        if self._answers is not None:
-            self._answers.detach()
-            self._answers = None
+    def _begin_answers(self) -> None:
+        self._answers = AnswerPages(
+            self.model, self.validation_data, self.class_names
+        )
 
     def on_epoch_begin(self, epoch, logs=None):
         super().on_epoch_begin(epoch, logs)
         self._starts_epoch = True
         self._speed.begin_epoch()
         if self._answers is not None:
-            self._answers.begin()  # forgets those of the last epoch
-            self._answers.end()
+            self._answers.begin_epoch()
 
     def on_train_batch_begin(self, batch, logs=None):
         # Not when the epoch begins: callbacks later in the list may freeze,
@@ -207,12 +191,12 @@ class TransferBoard(ContinuousTensorBoard):
                 "the speed", lambda: self._speed.end_training(self.model)
             )
         if self._answers is not None:
-            self._answers.begin()
+            self._answers.begin_validation()
         super().on_test_begin(logs)
 
     def on_test_end(self, logs=None):
         if self._answers is not None:
-            self._answers.end()
+            self._answers.end_validation()
         super().on_test_end(logs)
 
     def on_epoch_end(self, epoch, logs=None):
@@ -228,17 +212,14 @@ class TransferBoard(ContinuousTensorBoard):
             if self._groups is not None:
                 self._attempt("the layer groups", self._groups.begin)
         super().on_epoch_end(epoch, logs)
-        frequency = self.class_report_freq
-        if (
-            self.validation_data is not None
-            and frequency
-            and self._epoch % frequency == 0
-        ):
+        if self._answers and self._epoch % self.class_report_freq == 0:
             self._attempt("the class report", self._log_class_report)
 
     def on_train_end(self, logs=None):
-        self._end_listening()
+        if self._answers is not None:
+            self._answers.end()
         self._draw_last_phase()
+        self._answers = None
         if self._groups is not None:
             self._attempt("the layer groups", self._groups.end)
         super().on_train_end(logs)
@@ -292,19 +273,15 @@ class TransferBoard(ContinuousTensorBoard):
                 self.summary.scalar(tag, value, step=self._epoch)
 
     def _draw_last_phase(self) -> None:
-        is_drawn = self._drawn_epochs == self._next_epoch
-        if self.validation_data is None or is_drawn:
-            return
-        self._drawn_epochs = self._next_epoch
-        if self.class_report_freq and "the class report" not in self._given_up:
-            self._attempt("pictures of the answers", self._draw_answers)
+        if self._answers and self._drawn_epochs != self._next_epoch:
+            self._drawn_epochs = self._next_epoch
+            given_up = "the class report" in self._given_up
+            if self._answers.is_classifier and not given_up:
+                self._attempt("pictures of the answers", self._draw_answers)
 
     def _draw_answers(self) -> None:
-        pictures = draw_answers(
-            self.model, self.validation_data, self.class_names, self._predict
-        )
         with self._recording(self._val_writer):
-            for tag, picture in pictures.items():
+            for tag, picture in self._answers.draw().items():
                 step = self._next_epoch - 1
                 self.summary.image(tag, picture[None], step=step)
 
@@ -322,22 +299,13 @@ class TransferBoard(ContinuousTensorBoard):
             self.summary.text("layer_groups", text, step=self._epoch)
 
     def _log_class_report(self) -> None:
-        model, data = self.model, self.validation_data
-        answers = self._answers and self._answers.take()
-        if answers is None:
-            self._predict = self._predict or make_predict(model)
-            answers = collect_answers(model, data, self._predict)
-        matrix = None if answers is None else tally_answers(model, *answers)
-        if matrix is None:
-            self._given_up.add("the class report")  # not a classifier
-            self._end_listening()
+        found = self._answers.is_classifier and self._answers.report()
+        if not found:
             return
-        names = name_classes(model, data, len(matrix), self.class_names)
+        text, picture = found
         with self._recording(self._val_writer):
-            report = class_report_markdown(matrix, names)
-            self.summary.text("class_report", report, step=self._epoch)
-            if matrix.ndim == 2 and len(matrix) <= _MOST_CLASSES_DRAWN:
-                picture = draw_confusion_matrix(matrix, names)
+            self.summary.text("class_report", text, step=self._epoch)
+            if picture is not None:
                 self.summary.image(
                     "confusion_matrix", picture[None], step=self._epoch
                 )

@@ -4,7 +4,7 @@ import pytest
 import tensorflow as tf
 
 import keras_transfer as kt
-from keras_transfer.callbacks import transfer_board
+from keras_transfer.callbacks import answer_pages
 from keras_transfer.callbacks.validation_answers import ValidationAnswers
 
 
@@ -137,7 +137,7 @@ def test_the_board_needs_no_pass_of_its_own(tmp_path, monkeypatch, cache):
     def fail(*args):
         raise AssertionError("a pass of its own")
 
-    monkeypatch.setattr(transfer_board, "collect_answers", fail)
+    monkeypatch.setattr(answer_pages, "collect_answers", fail)
     backbone = kt.load_backbone(
         keras.Sequential(
             [keras.Input((8, 8, 3)), keras.layers.Conv2D(4, 3, name="conv")]
