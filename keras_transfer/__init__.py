@@ -38,7 +38,8 @@ from keras_transfer.optimizers.discriminative_optimizer import (
 )
 from keras_transfer.optimizers.learning_rate_finder import find_learning_rate
 from keras_transfer.recipes import strategies
-from keras_transfer.recipes.fine_tune import TransferResult, fine_tune
+from keras_transfer.recipes.fine_tune import fine_tune
+from keras_transfer.recipes.transfer_result import TransferResult
 
 __version__ = "0.1.0"
 

@@ -1,6 +1,5 @@
 """Train a classifier in phases."""
 
-import dataclasses
 import datetime
 import functools
 import os
@@ -38,27 +37,8 @@ from keras_transfer.recipes.training_data import (
     check_fit,
     label_spec,
 )
+from keras_transfer.recipes.transfer_result import TransferResult
 from keras_transfer.recipes.validation_score import accuracy_of
-
-
-@dataclasses.dataclass(frozen=True, eq=False)
-class TransferResult:
-    """What a training gave.
-
-    Attributes:
-        model: The trained model, with its best weights.
-        history: Lists of values, one an epoch, over all phases, as
-            `History.history` of Keras.
-        phases: The list of `Phase` that were run.
-        report: A `Report`: `print(result.report)`, `.save(path)`.
-        log_dir: Folder of the TensorBoard logs, or `None`.
-    """
-
-    model: keras.Model
-    history: dict[str, list[float]]
-    phases: list[Phase]
-    report: Report
-    log_dir: str | None
 
 
 def fine_tune(
