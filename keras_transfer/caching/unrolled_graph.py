@@ -106,9 +106,14 @@ def _unroll(graph, scope, known, steps) -> list:
 
 
 def _is_plain(node) -> bool:
-    """Tell whether a model is called with its inputs and nothing else."""
+    """Tell whether a model is called with its inputs and nothing else.
+
+    Keras passes the mode of the outermost call over a `training` of its own.
+    """
     return len(node.arguments.args) == 1 and not any(
-        value is not None for value in node.arguments.kwargs.values()
+        value is not None
+        for name, value in node.arguments.kwargs.items()
+        if name != "training"
     )
 
 

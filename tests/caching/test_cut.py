@@ -10,12 +10,21 @@ from keras_transfer.caching.no_cut_error import NoCutError
 from tests import networks
 from tests.backbones import saved_models
 
-NETWORKS = ["mlp", "cnn", "transformer", "unet", "two_towers", "nested"]
+NETWORKS = [
+    *("mlp", "cnn", "transformer", "unet", "two_towers"),
+    *("nested", "as in the guide"),
+]
 
 
 def build(name):
     if name == "nested":
         return kt.build_classifier(networks.tiny_backbone(), 3)
+    if name == "as in the guide":
+        base = networks.tiny_backbone().model
+        inputs = keras.Input((8, 8, 3))
+        x = base(inputs, training=False)
+        x = keras.layers.GlobalAveragePooling2D()(x)
+        return keras.Model(inputs, keras.layers.Dense(3)(x))
     return networks.build(name)
 
 
