@@ -7,6 +7,10 @@ import numpy as np
 import tensorflow as tf
 
 from keras_transfer.freezing.optimizer_variables import optimizer_chain
+from keras_transfer.optimizers.apply_hooks import (
+    add_apply_hook,
+    remove_apply_hook,
+)
 
 
 class GradientGauge:
@@ -34,23 +38,10 @@ class GradientGauge:
 
     def attach(self, model: keras.Model) -> None:
         """Count in each step that a compiled model makes from now on."""
-        self._optimizer = optimizer = optimizer_chain(model.optimizer)[-1]
-        before = optimizer.apply  # of another gauge, it may be
-        if getattr(before, "gauge", None) is self:
-            before = before.before  # `fit` was broken off
+        self._optimizer = optimizer_chain(model.optimizer)[-1]
         self._squares.assign(tf.zeros_like(self._squares))
         self._steps.assign(0.0)
-
-        def apply(grads, trainable_variables=None):
-            grads = list(grads)
-            variables = trainable_variables
-            if variables is None:
-                variables = optimizer._trainable_variables
-            self._add(grads, list(variables))
-            return before(grads, trainable_variables)
-
-        apply.gauge, apply.before = self, before
-        vars(optimizer)["apply"] = apply
+        add_apply_hook(self._optimizer, self._add)
         if self._counted is None or model.train_function is not self._counted:
             model.make_train_function(force=True)
 
@@ -58,7 +49,7 @@ class GradientGauge:
         """Leave the optimizer as it was."""
         # What was traced goes on counting.
         self._counted = model.train_function
-        vars(self._optimizer).pop("apply", None)
+        remove_apply_hook(self._optimizer, self._add)
 
     def read(self) -> dict[str, float]:
         """Return what was counted since the last call, and start anew.

@@ -5,6 +5,10 @@ import numpy as np
 import tensorflow as tf
 
 from keras_transfer.freezing.optimizer_variables import optimizer_chain
+from keras_transfer.optimizers.apply_hooks import (
+    add_apply_hook,
+    remove_apply_hook,
+)
 
 
 class StepSchedule:
@@ -25,8 +29,7 @@ class StepSchedule:
         self._optimizer = optimizer_chain(optimizer)[-1]
         self._rates = tf.constant(learning_rates, "float32")
         self._first_step = tf.Variable(0, dtype="int64", trainable=False)
-        # Past Keras's tracking: this is not a part of the optimizer.
-        vars(self._optimizer)["apply"] = self._apply
+        add_apply_hook(self._optimizer, self._set_rate)
 
     def go_on_from(self, step: int) -> None:
         """Let the next step be a certain one of the schedule.
@@ -39,13 +42,12 @@ class StepSchedule:
 
     def detach(self) -> None:
         """Leave the optimizer at the rate that it has."""
-        vars(self._optimizer).pop("apply", None)
+        remove_apply_hook(self._optimizer, self._set_rate)
 
-    def _apply(self, grads, trainable_variables=None):
+    def _set_rate(self, gradients, variables) -> None:
         optimizer = self._optimizer
         iterations = tf.cast(optimizer._iterations.value, "int64")
         step = tf.clip_by_value(
             iterations - self._first_step, 0, len(self._rates) - 1
         )
         optimizer._learning_rate.assign(tf.gather(self._rates, step))
-        type(optimizer).apply(optimizer, grads, trainable_variables)

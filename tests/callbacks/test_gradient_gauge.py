@@ -159,3 +159,24 @@ def test_what_was_traced_is_not_traced_again():
     gauge.attach(model)
     fit(model)
     assert model.train_function is traced and gauge.read()
+
+
+class Patient(keras.optimizers.SGD):
+    """Takes one argument more than Keras's own."""
+
+    seen = None
+
+    def apply(self, grads, trainable_variables=None, note=None):
+        self.seen = note
+        super().apply(grads, trainable_variables)
+
+
+def test_other_arguments_reach_the_optimizer():
+    model, optimizer = build(), Patient(RATE)
+    gauge = compile_model(model, optimizer)
+    gauge.attach(model)
+    variables = model.trainable_variables
+    gradients = [keras.ops.ones(v.shape) for v in variables]
+    optimizer.apply(gradients, variables, note="here")
+    assert optimizer.seen == "here"
+    assert gauge.read()[model.layers[-1].name] == pytest.approx(27**0.5)
