@@ -18,6 +18,7 @@ from keras_transfer.backbones.layer_groups import LayerGroup, layer_groups
 from keras_transfer.backbones.loading import list_backbones, load_backbone
 from keras_transfer.backbones.split import split_model
 from keras_transfer.board.compare_runs import compare_runs
+from keras_transfer.board.grad_cam import grad_cam
 from keras_transfer.board.read_run import read_run
 from keras_transfer.builders.classifier import build_classifier
 from keras_transfer.builders.decoding import decode_predictions
@@ -63,6 +64,7 @@ __all__ = [
     "decode_predictions",
     "find_learning_rate",
     "fine_tune",
+    "grad_cam",
     "layer_groups",
     "list_backbones",
     "load_backbone",

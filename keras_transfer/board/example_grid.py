@@ -24,9 +24,11 @@ _WIDTH = 720
 _LEAST_WIDTH = 480  # what is narrower, TensorBoard may enlarge
 _COLUMNS = 3
 _LARGEST = 330  # thumbnail, in pixels
-_TOP = 56
-_CAPTION = 50
-_TITLE_TEXT, _TEXT = 20, 15
+_TOP = 62
+_CAPTION = 64
+_LINE = 26
+# TensorBoard shows pictures half as wide, until they are clicked on.
+_TITLE_TEXT, _TEXT = 26, 21
 
 
 class Caption(NamedTuple):
@@ -104,7 +106,6 @@ def caption_examples(
     ]
 
 
-@quiet_glyphs()
 def draw_example_grid(
     images: Sequence[np.ndarray], captions: Sequence[Caption], title: str
 ) -> np.ndarray:
@@ -126,18 +127,48 @@ def draw_example_grid(
         ValueError: If there is not one caption for each image, or an image
             is of another shape.
     """
-    if len(images) != len(captions):
+    columns = min(max(len(images), 1), _COLUMNS)
+    thumbnails = make_thumbnails(images, thumbnail_side(columns))
+    return draw_thumbnails(thumbnails, captions, title, columns)
+
+
+def thumbnail_side(columns: int) -> int:
+    """Return how many pixels wide and high a thumbnail of a grid may be."""
+    room = _WIDTH - 2 * _MARGIN - (columns - 1) * _GAP
+    return min(room // columns, _LARGEST) - 2 * _FRAME
+
+
+@quiet_glyphs()
+def draw_thumbnails(
+    thumbnails: Sequence[np.ndarray],
+    captions: Sequence[Caption],
+    title: str,
+    columns: int,
+) -> np.ndarray:
+    """Draw what `draw_example_grid` does, with pictures as they are.
+
+    Args:
+        thumbnails: `uint8` arrays `(height, width, 3)`, no larger than
+            `thumbnail_side(columns)`.
+        captions: As for `draw_example_grid`.
+        title: As for `draw_example_grid`.
+        columns: How many stand in a row.
+
+    Returns:
+        As `draw_example_grid`.
+
+    Raises:
+        ValueError: If there is not one caption for each thumbnail.
+    """
+    if len(thumbnails) != len(captions):
         raise ValueError(
             "There must be a caption for each image. Received: "
-            f"{len(images)} images, {len(captions)} captions"
+            f"{len(thumbnails)} images, {len(captions)} captions"
         )
-    columns = min(max(len(images), 1), _COLUMNS)
-    room = _WIDTH - 2 * _MARGIN - (columns - 1) * _GAP
-    side = min(room // columns, _LARGEST)
-    thumbnails = make_thumbnails(images, side - 2 * _FRAME)
+    side = thumbnail_side(columns) + 2 * _FRAME
     tallest = max([len(picture) for picture in thumbnails], default=0)
     row_height = tallest + 2 * _FRAME + _CAPTION + _GAP
-    rows = -(-len(images) // columns)
+    rows = -(-len(thumbnails) // columns)
 
     canvas = new_canvas()
     title = fit_text(canvas, title, _TITLE_TEXT, _WIDTH - 2 * _MARGIN)
@@ -145,8 +176,8 @@ def draw_example_grid(
     width = columns * (side + _GAP) - _GAP
     width = max(2 * _MARGIN + max(width, title_width), _LEAST_WIDTH)
     canvas = new_canvas(width, _TOP + max(rows * row_height, 40))
-    write(canvas, _MARGIN, 28, title, _TITLE_TEXT)
-    if not len(images):
+    write(canvas, _MARGIN, 30, title, _TITLE_TEXT)
+    if not len(thumbnails):
         write(canvas, _MARGIN, _TOP + 12, "There are none.", _TEXT)
     for number, (thumbnail, caption) in enumerate(
         zip(thumbnails, captions, strict=True)
@@ -176,8 +207,9 @@ def _draw_example(canvas, x, y, side, tallest, thumbnail, caption) -> None:
         thumbnail, inner_x, bottom, origin="upper", resize=False, zorder=3
     )
     below = y + tallest + 2 * _FRAME
-    true = fit_text(canvas, caption.true, _TEXT, side - 22)
-    write(canvas, x, below + 15, f"{true} →", _TEXT)
+    arrow = text_size(canvas, [" →"], _TEXT)[0]
+    true = fit_text(canvas, caption.true, _TEXT, side - arrow)
+    write(canvas, x, below + 18, f"{true} →", _TEXT)
     sign = "✓" if caption.is_right else "✗"
     share = _percent(caption.confidence)
     rest = text_size(canvas, [f"{sign}   {share}"], _TEXT)[0]
@@ -185,7 +217,7 @@ def _draw_example(canvas, x, y, side, tallest, thumbnail, caption) -> None:
     write(
         canvas,
         x,
-        below + 36,
+        below + 18 + _LINE,
         f"{sign} {predicted}  {share}",
         _TEXT,
         color=color,

@@ -137,7 +137,7 @@ def test_thumbnails_are_drawn_pixel_by_pixel():
     picture = draw_example_grid(
         [image.astype("uint8")], [("a", "b", 0.5, False)], "Title"
     )
-    np.testing.assert_array_equal(picture[60:382, 24:346], image)
+    np.testing.assert_array_equal(picture[66:388, 24:346], image)
 
 
 def test_every_image_is_drawn_where_it_belongs():
