@@ -263,6 +263,8 @@ def fine_tune(
         _class_rows(answers, model, measured, names),
         best.describe(),
         log_dir,
+        # Where an example may have several classes, each counts them all.
+        0 if answers is None else int(answers.sum(axis=(-2, -1)).max()),
     )
     if board:
         board.write_text("report", f"```\n{report}\n```")

@@ -5,6 +5,8 @@ import os
 
 import numpy as np
 
+from keras_transfer.recipes.verdict import describe_verdict
+
 
 @dataclasses.dataclass(frozen=True)
 class PhaseRecord:
@@ -42,6 +44,8 @@ class Report:
         weights: A sentence on which weights the model has; empty if they are
             just the last.
         log_dir: Folder of the logs, or `None`.
+        examples: How many examples the accuracies were measured on; 0 if that
+            is not known.
     """
 
     measured_on: str
@@ -50,6 +54,20 @@ class Report:
     classes: list[dict]
     weights: str
     log_dir: str | None
+    examples: int = 0
+
+    @property
+    def verdict(self) -> str:
+        """Sentences on what the accuracy is worth, and what gave it."""
+        supports = {row["class"]: row["support"] for row in self.classes}
+        is_exclusive = sum(supports.values()) == self.examples
+        return describe_verdict(
+            [phase.accuracy for phase in self.phases],
+            self.examples,
+            supports if is_exclusive else None,
+            self.measured_on,
+            is_chosen=bool(self.weights),
+        )
 
     @property
     def accuracy(self) -> float:
@@ -66,7 +84,12 @@ class Report:
             file.write(f"{self}\n")
 
     def __str__(self) -> str:
-        parts = [self._phase_table(), self._class_table(), self._notes()]
+        parts = [
+            self._phase_table(),
+            self._class_table(),
+            self.verdict,
+            self._notes(),
+        ]
         return "\n\n".join(part for part in parts if part)
 
     __repr__ = __str__

@@ -63,3 +63,14 @@ def test_save_writes_what_is_printed(tmp_path):
     report.save(tmp_path / "report.txt")
     written = (tmp_path / "report.txt").read_text(encoding="utf-8")
     assert written == f"{report}\n" and "größe 大" in written
+
+
+def test_the_verdict_knows_chance_where_classes_exclude_each_other():
+    assert make_report().verdict == ""  # examples were not counted
+    report = make_report(examples=6)
+    assert "0.812 on 6 validation examples" in report.verdict
+    assert 'Always answering "kiwi" would give 0.500' in report.verdict
+    assert "Its weights were chosen on them" in report.verdict
+    assert report.verdict in str(report)
+    assert "Always" not in make_report(examples=4).verdict
+    assert "chosen" not in make_report(examples=6, weights="").verdict
