@@ -8,6 +8,7 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
+BROWSER := $(VENV)/.browser
 
 .PHONY: help demo test bench clean
 
@@ -25,11 +26,16 @@ $(READY): setup.cfg pyproject.toml
 		--no-input --editable ".[test]"
 	@touch $(READY)
 
+# One test looks at TensorBoard's pages, and is skipped without a browser.
+$(BROWSER): $(READY) tests/board/install_chromium.sh
+	@sh tests/board/install_chromium.sh
+	@touch $(BROWSER)
+
 demo: $(READY)
 	@echo "==> Training EfficientNet-Lite0 on the clip art in examples/data"
 	@$(BIN)/python examples/classify_images.py --side 128 --epochs 20
 
-test: $(READY)
+test: $(READY) $(BROWSER)
 	@echo "==> Checking the style of the code"
 	@$(BIN)/ruff check --quiet . && $(BIN)/ruff format --check --quiet .
 	@echo "==> Running the tests"

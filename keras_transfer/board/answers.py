@@ -1,12 +1,13 @@
 """A classifier's answers on labelled data, counted."""
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 
 import keras
 import numpy as np
 import tensorflow as tf
 
 from keras_transfer.board.class_report import count_outcomes
+from keras_transfer.board.compile_by_kind import compile_by_kind
 from keras_transfer.caching.cached_data import find_cached
 
 _BATCH_SIZE = 32  # for data in arrays
@@ -32,14 +33,12 @@ def make_predict(model: keras.Model) -> Callable:
             lambda output: tf.cast(output, "float32"), outputs
         )
 
-    if model.run_eagerly:
-        return predict
-    return tf.function(predict, autograph=False, reduce_retracing=True)
+    return predict if model.run_eagerly else compile_by_kind(predict)
 
 
 def collect_answers(
     model: keras.Model, data, predict: Callable | None = None
-) -> tuple[np.ndarray, np.ndarray] | None:
+) -> dict[str, tuple[np.ndarray, np.ndarray]]:
     """Let a classifier answer, and keep the true labels beside its outputs.
 
     Args:
@@ -48,20 +47,56 @@ def collect_answers(
         predict: From `make_predict(model)`, to make it once for many calls.
 
     Returns:
-        Labels `(examples, ...)` and outputs `(examples, classes)`, or `None`
-        if this is no classifier.
+        As `pair_outputs`, in NumPy; empty if this is no classifier.
     """
     predict = predict or make_predict(model)
-    labels, outputs = [], []
+    found = {}
     for x, y in iterate_batches(find_cached(model, data)):
-        output = predict(x)
-        if any(keras.tree.is_nested(part) for part in (y, output)):
-            return None
-        if y is None or len(output.shape) > 2:
-            return None
-        labels.append(keras.ops.convert_to_numpy(y))
-        outputs.append(keras.ops.convert_to_numpy(output))
-    return np.concatenate(labels), np.concatenate(outputs)
+        pairs = pair_outputs(model, y, predict(x))
+        if not pairs:
+            break
+        for name, pair in pairs.items():
+            found.setdefault(name, []).append(
+                [keras.ops.convert_to_numpy(part) for part in pair]
+            )
+    return {
+        name: tuple(map(np.concatenate, zip(*batches, strict=True)))
+        for name, batches in found.items()
+    }
+
+
+def pair_outputs(model: keras.Model, labels, outputs) -> dict[str, tuple]:
+    """Find the labels of each output that may be that of a classifier.
+
+    Args:
+        model: The model.
+        labels: The labels of a batch, or a structure of them.
+        outputs: What the model returned for it.
+
+    Returns:
+        By the name of the output, which is `""` for a model with a single
+        one: labels `(examples, ...)` and outputs `(examples, classes)`.
+    """
+    if keras.tree.is_nested(outputs):
+        names = getattr(model, "output_names", None)
+        outputs, labels = (_by_name(part, names) for part in (outputs, labels))
+    else:
+        outputs, labels = {"": outputs}, {"": labels}
+    return {
+        name: (labels[name], output)
+        for name, output in outputs.items()
+        if labels.get(name) is not None
+        and not any(map(keras.tree.is_nested, (labels[name], output)))
+        and len(output.shape) <= 2
+    }
+
+
+def _by_name(parts, names) -> dict:
+    if isinstance(parts, list | tuple):
+        is_known = names is not None and len(names) == len(parts)
+        names = names if is_known else map(str, range(len(parts)))
+        parts = dict(zip(names, parts, strict=True))
+    return parts if isinstance(parts, dict) else {}
 
 
 def count_answers(
@@ -78,33 +113,44 @@ def count_answers(
         As `count_outcomes`: a confusion matrix, one two by two for each
         class, or `None` if this is no classifier.
     """
-    answers = collect_answers(model, data, predict)
+    answers = collect_answers(model, data, predict).get("")
     return None if answers is None else tally_answers(model, *answers)
 
 
 def tally_answers(
-    model: keras.Model, labels: np.ndarray, outputs: np.ndarray
+    model: keras.Model, labels: np.ndarray, outputs: np.ndarray, name: str = ""
 ) -> np.ndarray | None:
-    """Count as `count_answers`, what `collect_answers` has collected."""
-    loss = getattr(model, "loss", None)
-    name = loss if isinstance(loss, str) else getattr(loss, "name", None)
-    name = str(name or getattr(loss, "__name__", ""))
+    """Count as `count_answers`, what `collect_answers` has of one output."""
+    loss = _find_loss(model, name)
+    kind = loss if isinstance(loss, str) else getattr(loss, "name", None)
+    kind = str(kind or getattr(loss, "__name__", ""))
     return count_outcomes(
         labels,
         outputs,
-        binary_loss="binary" in name or name == "bce",
-        from_logits=gives_logits(model),
+        binary_loss="binary" in kind or kind == "bce",
+        from_logits=gives_logits(model, name),
     )
 
 
-def gives_logits(model: keras.Model) -> bool:
-    """Tell by its loss whether the outputs of a model are logits."""
+def gives_logits(model: keras.Model, name: str = "") -> bool:
+    """Tell by its loss whether an output of a model is logits."""
+    return bool(getattr(_find_loss(model, name), "from_logits", False))
+
+
+def _find_loss(model, name):
     loss = getattr(model, "loss", None)
-    return bool(getattr(loss, "from_logits", False))
+    if name and keras.tree.is_nested(loss):
+        names = getattr(model, "output_names", None)
+        return _by_name(loss, names).get(name)
+    return loss
 
 
 def name_classes(
-    model: keras.Model, data, classes: int, names: Sequence | None = None
+    model: keras.Model,
+    data,
+    classes: int,
+    names: Sequence | Mapping | None = None,
+    output: str = "",
 ) -> list:
     """Find names for the classes that a model tells apart.
 
@@ -112,7 +158,9 @@ def name_classes(
         model: The model; it may have `class_names`.
         data: Its data; it may have `class_names`.
         classes: Number of classes.
-        names: Names that go before those of model and data.
+        names: Names that go before those of model and data. For several
+            outputs, names by the name of the output.
+        output: Name of the output, where there are several.
 
     Returns:
         A list of `classes` names; numbers where nothing fits.
@@ -120,10 +168,14 @@ def name_classes(
     Raises:
         ValueError: If `names` are given and do not fit.
     """
+    if isinstance(names, Mapping):
+        names = names.get(output)
     given = names
     for owner in (model, data):
         if names is None:
             names = getattr(owner, "class_names", None)
+            if isinstance(names, Mapping):
+                names = names.get(output)
     names = list(range(classes) if names is None else names)
     if classes == 2 and len(names) == 1:
         names.insert(0, f"not {names[0]}")
@@ -175,7 +227,7 @@ def iterate_batches(data) -> Iterator[tuple]:
     """
     if isinstance(data, tuple):
         x, y, _ = keras.utils.unpack_x_y_sample_weight(data)
-        for start in range(0, len(y), _BATCH_SIZE):
+        for start in range(0, len(keras.tree.flatten(x)[0]), _BATCH_SIZE):
             rows = slice(start, start + _BATCH_SIZE)
             yield keras.tree.map_structure(lambda a, r=rows: a[r], (x, y))
         return

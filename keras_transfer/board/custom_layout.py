@@ -8,7 +8,8 @@ _PAGES = {
     "Learning": {
         "loss": ["epoch_loss$"],
         "metrics": [r"epoch_(?!loss$|learning_rate$|steps_per_second$).*"],
-        "gap between training and validation": ["gap/.*"],
+        "gap between training and validation, loss": ["gap/loss$"],
+        "gap between training and validation, metrics": [r"gap/(?!loss$).*"],
     },
     "What trains": {
         "phase": ["phase/number$"],
@@ -17,7 +18,11 @@ _PAGES = {
         "gradient norms": ["gradient/.*"],
         "updates, as a share of the weights": ["update/.*"],
     },
-    "Drift": {"drift from the first weights": ["drift/.*"]},
+    "Drift": {
+        "drift from the first weights": ["drift/(?!head$).*"],
+        # From random weights, it goes far beyond the others.
+        "drift of the head": ["drift/head$"],
+    },
     "Speed": {
         "examples a second": ["speed/examples_per_second$"],
         "seconds an epoch": ["speed/seconds$"],

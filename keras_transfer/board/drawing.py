@@ -64,6 +64,24 @@ def render(canvas) -> np.ndarray:
     return np.asarray(canvas.buffer_rgba())[..., :3].copy()
 
 
+def render_figure(figure) -> np.ndarray:
+    """Turn a figure of matplotlib into a picture, and leave it as it is.
+
+    Args:
+        figure: A `matplotlib.figure.Figure`.
+
+    Returns:
+        As `render`.
+    """
+    from matplotlib.backends.backend_agg import FigureCanvasAgg
+
+    shown_on = figure.canvas
+    try:
+        return render(FigureCanvasAgg(figure))
+    finally:
+        figure.set_canvas(shown_on)
+
+
 @contextlib.contextmanager
 def quiet_glyphs():
     """Leave out the warnings that a name has signs no font can draw."""

@@ -1,6 +1,6 @@
 """What a phase trains, in words."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import keras
 
@@ -9,7 +9,10 @@ from keras_transfer.board.class_report import escape_markdown
 
 
 def phase_markdown(
-    model: keras.Model, title: str, learning_rates: dict[str, float]
+    model: keras.Model,
+    title: str,
+    learning_rates: Mapping[str, float],
+    notes: Mapping[str, str] | None = None,
 ) -> str:
     """Describe in markdown what a model trains now.
 
@@ -17,6 +20,7 @@ def phase_markdown(
         model: A built Keras model.
         title: Name of the phase.
         learning_rates: The learning rate, or several, by name.
+        notes: What else there is to say, by what it is about.
 
     Returns:
         A heading and a table. Layer groups are left out where the model has
@@ -32,6 +36,7 @@ def phase_markdown(
     rows.append(("trainable weights", f"{live:,} of {total:,} ({share:.2%})"))
     for name, rate in learning_rates.items():
         rows.append((name.replace("_", " "), f"{rate:.6g}"))
+    rows += (notes or {}).items()
     first, *others = (
         f"| {name} | {escape_markdown(text)} |" for name, text in rows
     )

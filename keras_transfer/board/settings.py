@@ -2,7 +2,10 @@
 
 from collections.abc import Iterable, Mapping
 
-from tensorboard.plugins.hparams import api
+import tensorflow as tf
+from tensorboard.plugins.hparams import api, plugin_data_pb2, summary_v2
+
+_SHOWN = 5
 
 
 def write_settings(
@@ -23,11 +26,25 @@ def write_settings(
             begin with `val_`.
     """
     shown = {name: _plain(value) for name, value in settings.items()}
-    api.hparams_config(
+    config = summary_v2.hparams_config_pb(
         hparams=[api.HParam(name) for name in shown],
         metrics=[_describe(name) for name in metrics],
     )
+    [value] = config.value
+    _mark_first(value.metadata.plugin_data)
+    tf.summary.experimental.write_raw_pb(config.SerializeToString(), step=0)
     api.hparams(shown, trial_id=run)
+
+
+def _mark_first(plugin_data) -> None:
+    """Let the table begin with the first settings.
+
+    It shows those that are said to differ, or the first five by the alphabet.
+    """
+    content = plugin_data_pb2.HParamsPluginData.FromString(plugin_data.content)
+    for info in content.experiment.hparam_infos[:_SHOWN]:
+        info.differs = True
+    plugin_data.content = content.SerializeToString()
 
 
 def _describe(metric: str) -> api.Metric:

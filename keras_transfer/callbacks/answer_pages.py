@@ -1,26 +1,31 @@
 """What a classifier answers on validation data, for TensorBoard."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Mapping, Sequence
 
 import keras
 import numpy as np
+import tensorflow as tf
 
 from keras_transfer.board.answer_pictures import draw_answers
 from keras_transfer.board.answers import (
     collect_answers,
+    gives_logits,
     make_predict,
     name_classes,
     tally_answers,
 )
 from keras_transfer.board.class_report import class_report_markdown
 from keras_transfer.board.confusion_matrix import draw_confusion_matrix
+from keras_transfer.board.explanations import draw_explanations
+from keras_transfer.board.precision_recall import write_precision_recall
+from keras_transfer.board.write_picture import write_picture
 from keras_transfer.callbacks.validation_answers import ValidationAnswers
 
 _MOST_CLASSES_DRAWN = 1000
 
 
 class AnswerPages:
-    """Reports and draws the answers of a model in one `fit`.
+    """Writes the answers of a model in one `fit`.
 
     Args:
         model: The model that the `fit` that is running trains.
@@ -29,12 +34,15 @@ class AnswerPages:
 
     Attributes:
         is_classifier: Whether it is one, as far as is known.
+        answers: What `collect_answers` gave, or would have given, the last
+            time that something was written.
     """
 
     def __init__(
-        self, model: keras.Model, data, class_names: Sequence[str] | None
+        self, model: keras.Model, data, class_names: Sequence | Mapping | None
     ):
         self.is_classifier = True
+        self.answers = {}
         self._model, self._data, self._names = model, data, class_names
         self._predict = None
         self._heard = ValidationAnswers(model)
@@ -61,29 +69,77 @@ class AnswerPages:
             self._listens = False
             self._heard.detach()
 
-    def report(self) -> tuple[str, np.ndarray | None] | None:
-        """Report the answers of the epoch that ends.
+    def write_report(self, step: int) -> None:
+        """Write what the model answers in the epoch that ends.
 
-        Returns:
-            A table of the classes in Markdown, and a picture of the confusion
-            matrix if there is one. `None` if the model is no classifier.
+        For each output that is, a table of the classes and a picture of the
+        confusion matrix. Like the others, it writes to the summary writer
+        that is the default one.
+
+        Args:
+            step: Number of the epoch.
         """
-        model, data = self._model, self._data
-        answers = self._heard.take()
-        if answers is None:
-            self._predict = self._predict or make_predict(model)
-            answers = collect_answers(model, data, self._predict)
-        matrix = None if answers is None else tally_answers(model, *answers)
-        if matrix is None:
+        self.answers = self._heard.take() or self._collect()
+        judged = list(self._judge())
+        for name, matrix, names in judged:
+            end = f"/{name}" if name else ""
+            text = class_report_markdown(matrix, names)
+            tf.summary.text(f"class_report{end}", text, step=step)
+            if matrix.ndim == 2 and len(matrix) <= _MOST_CLASSES_DRAWN:
+                picture = draw_confusion_matrix(matrix, names)
+                tag = f"confusion_matrix{end}"
+                write_picture(tag, picture, step)
+        if not judged:
             self.is_classifier = False
             self.end()
-            return None
-        names = name_classes(model, data, len(matrix), self._names)
-        picture = None
-        if matrix.ndim == 2 and len(matrix) <= _MOST_CLASSES_DRAWN:
-            picture = draw_confusion_matrix(matrix, names)
-        return class_report_markdown(matrix, names), picture
 
-    def draw(self) -> dict[str, np.ndarray]:
-        """Draw the answers of the model as it is now, as `draw_answers`."""
-        return draw_answers(self._model, self._data, self._names, self._predict)
+    def write_pictures(self, step: int) -> None:
+        """Write pictures and curves of what the model answers as it is now.
+
+        Args:
+            step: Number of the epoch.
+        """
+        model, data = self._model, self._data
+        self.answers = self._collect()
+        pictures = draw_answers(model, data, self._names, self.answers)
+        for tag, picture in pictures.items():
+            write_picture(tag, picture, step)
+        for name, matrix, names in self._judge():
+            labels, outputs = self.answers[name]
+            if np.isfinite(outputs).all():
+                write_precision_recall(
+                    labels,
+                    outputs,
+                    [f"{name}/{each}" if name else each for each in names],
+                    from_logits=gives_logits(model, name),
+                    multi_label=matrix.ndim > 2,
+                    step=step,
+                )
+
+    def write_explanations(self, group: str | None, step: int) -> None:
+        """Write what the model looks at in examples of the last pictures.
+
+        Args:
+            group: As for `grad_cam`.
+            step: Number of the epoch.
+        """
+        picture = draw_explanations(
+            self._model, self._data, self.answers, self._names, group
+        )
+        if picture is not None:
+            write_picture("grad_cam", picture, step)
+
+    def _collect(self) -> dict[str, tuple]:
+        self._predict = self._predict or make_predict(self._model)
+        return collect_answers(self._model, self._data, self._predict)
+
+    def _judge(self) -> Iterator[tuple]:
+        model, data = self._model, self._data
+        for name, pair in self.answers.items():
+            matrix = tally_answers(model, *pair, name)
+            if matrix is not None:
+                yield (
+                    name,
+                    matrix,
+                    name_classes(model, data, len(matrix), self._names, name),
+                )

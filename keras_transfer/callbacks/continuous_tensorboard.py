@@ -1,6 +1,7 @@
 """A `TensorBoard` callback whose curves go on from one `fit` to the next."""
 
 import contextlib
+import os
 import warnings
 
 import keras
@@ -28,6 +29,8 @@ class ContinuousTensorBoard(keras.callbacks.TensorBoard):
 
     def __init__(self, log_dir="logs", **kwargs):
         super().__init__(log_dir, **kwargs)
+        self._log_write_dir = self.log_dir
+        self._train_dir = os.path.join(self.log_dir, "train")
         self._writers_by_folder = {}
         self._graph_written = False
         self._given_up = set()
@@ -94,7 +97,10 @@ class ContinuousTensorBoard(keras.callbacks.TensorBoard):
         super().on_epoch_begin(self._epoch, logs)
 
     def on_train_batch_end(self, batch, logs=None):
-        super().on_train_batch_end(batch, as_scalars(logs))
+        # An epoch that was broken off had logged some of its batches.
+        last = self._logged.get("batch_loss", -1)
+        is_new = self._global_train_batch > last
+        super().on_train_batch_end(batch, as_scalars(logs) if is_new else None)
 
     def on_epoch_end(self, epoch, logs=None):
         with self._recording(self._train_writer):
@@ -112,6 +118,15 @@ class ContinuousTensorBoard(keras.callbacks.TensorBoard):
                         f"evaluation_{name}_vs_iterations", value, step=step
                     )
         self._pop_writer()
+
+    def on_train_end(self, logs=None):
+        if self._starts_fit and _has_resumed():
+            # Nothing was left to train.
+            self._starts_fit = False
+            self._logged = _find_last_steps(self._log_write_dir)
+            self._epoch = self._logged.get("epoch_loss", 0)
+            self._next_epoch = self._epoch + 1
+        super().on_train_end(logs)
 
     def _count_iterations(self) -> int | None:
         """Return the iterations of this optimizer and those before it."""
@@ -146,13 +161,15 @@ def _has_resumed() -> bool:
 
 
 def _find_last_steps(log_dir: str) -> dict[str, int]:
-    """Find up to where a training has been logged."""
+    """Find up to where a training has been logged, by tag."""
     try:
         run = read_run(log_dir)
     except ValueError:  # there are no logs
         return {}
     tags = run.tags.get("train", ())
-    return {tag: int(run.curve(tag, "train")[0][-1]) for tag in tags}
+    steps = {tag: int(run.curve(tag, "train")[0][-1]) for tag in tags}
+    texts = dict.fromkeys(run.texts, steps.get("epoch_loss", -1))
+    return texts | steps
 
 
 def as_scalars(logs):

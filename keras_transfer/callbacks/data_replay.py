@@ -29,6 +29,15 @@ def find_callbacks() -> list[Callback]:
     return [] if found is None else list(found.callbacks)
 
 
+def find_training_data() -> tuple:
+    """Find what the `fit` that is running was given to train on.
+
+    Returns:
+        Its `x` and `y`; `None` for what it was not given.
+    """
+    return _find_in_fit("x", object), _find_in_fit("y", object)
+
+
 def find_validation_data():
     """Find what the `fit` that is running validates on after each epoch.
 

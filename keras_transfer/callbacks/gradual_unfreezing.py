@@ -76,6 +76,7 @@ class GradualUnfreezing(Companion, keras.callbacks.Callback):
         phase: The one that is running, or `None` before the first.
         phase_number: Its number, counted from 1; 0 before the first.
         epochs_in_phase: How many of its epochs have ended.
+        reason: Why it begins when it does, in words.
 
     Raises:
         ValueError: If `phases` are none. And in `fit`, before the first step:
@@ -98,6 +99,7 @@ class GradualUnfreezing(Companion, keras.callbacks.Callback):
         self._end_schedule()
         self.phases = list(self._given)
         self.phase_number = self.epochs_in_phase = 0
+        self.reason = "the training begins"
         self._is_over = self._is_prepared = self._is_set = False
         self._plateau = None
 
@@ -135,8 +137,10 @@ class GradualUnfreezing(Companion, keras.callbacks.Callback):
         stalls = self._plateau.has_come(self.epochs_in_phase, logs)
         self.epochs_in_phase += 1
         self._is_over = stalls or self.epochs_in_phase == self.phase.epochs
-        if self._is_over and self.phase_number == len(self.phases):
-            self.model.stop_training = True
+        if self._is_over:
+            self.reason = _say_why_it_is_over(self.phase, stalls)
+            if self.phase_number == len(self.phases):
+                self.model.stop_training = True
 
     def on_train_end(self, logs=None):
         super().on_train_end(logs)
@@ -263,7 +267,16 @@ class GradualUnfreezing(Companion, keras.callbacks.Callback):
         self._set_phase()
         self._set_schedule()
         self._is_over = state["is_over"]
+        self.reason = "a training that was interrupted goes on"
         self._plateau.set_state(state["plateau"], arrays)
+
+
+def _say_why_it_is_over(phase: Phase, stalls: bool) -> str:
+    if stalls:
+        count = f"{phase.patience} epochs" if phase.patience > 1 else "an epoch"
+        return f"{phase.monitor} had not improved for {count}"
+    count = f"{phase.epochs} epochs" if phase.epochs > 1 else "epoch"
+    return f"the phase before has had its {count}"
 
 
 def _describe(phase: Phase) -> dict:

@@ -15,15 +15,13 @@ class GroupScalars:
         model: The model, with the weights that drift is measured from, of
             which a copy is kept.
 
-    Attributes:
-        model: As given.
-
     Raises:
         ValueError: If the model has no groups.
     """
 
     def __init__(self, model: keras.Model):
-        self.model = model
+        self._model = model
+        self._weights = len(model.weights)
         self._groups = {
             group.name: group.variables for group in layer_groups(model)
         }
@@ -32,15 +30,20 @@ class GroupScalars:
         if model.distribute_strategy.num_replicas_in_sync == 1:
             self._gauge = GradientGauge(self._groups)
 
+    def are_of(self, model: keras.Model) -> bool:
+        """Tell whether these are the groups of a model as it is now."""
+        weights = len(model.weights)  # `enable_lora` adds some
+        return model is self._model and weights == self._weights
+
     def begin(self) -> None:
         """Look on from now, in a `fit` that begins."""
         if self._gauge:
-            self._gauge.attach(self.model)
+            self._gauge.attach(self._model)
 
     def end(self) -> None:
         """Leave the optimizer as it was."""
         if self._gauge:
-            self._gauge.detach(self.model)
+            self._gauge.detach(self._model)
 
     def begin_epochs(self) -> None:
         """Take note of the weights before the first step of a `fit`."""
@@ -55,7 +58,7 @@ class GroupScalars:
             and where it trains, in the same way, the update since the last
             call, and the norm of its gradient in a step.
         """
-        trained = {id(weight) for weight in self.model.trainable_weights}
+        trained = {id(weight) for weight in self._model.trainable_weights}
         live = {
             name
             for name, variables in self._groups.items()
@@ -74,7 +77,7 @@ class GroupScalars:
         return found
 
     def _find_rates(self) -> dict[str, float]:
-        chain = optimizer_chain(self.model.optimizer)
+        chain = optimizer_chain(self._model.optimizer)
         rate = float(keras.ops.convert_to_numpy(chain[-1].learning_rate))
         rates = dict.fromkeys(self._groups, rate)
         for optimizer in chain:

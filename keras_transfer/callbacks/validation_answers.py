@@ -1,5 +1,6 @@
 """The answers of a model in the validation that `fit` makes anyway."""
 
+import functools
 import weakref
 
 import keras
@@ -7,6 +8,7 @@ import numpy as np
 import tensorflow as tf
 from keras.src.backend.tensorflow.trainer import TensorFlowTrainer
 
+from keras_transfer.board.answers import pair_outputs
 from keras_transfer.callbacks.data_replay import find_validation_data
 
 
@@ -21,7 +23,7 @@ class ValidationAnswers:
 
     def __init__(self, model: keras.Model):
         self._model = model
-        self._batches, self._is_open = [], False
+        self._names, self._batches, self._is_open = [], [], False
 
     def can_attach(self, data) -> bool:
         """Tell whether `fit` validates on all of some data, and can be heard.
@@ -46,16 +48,23 @@ class ValidationAnswers:
         """Listen to each validation from now on."""
         model, collect = self._model, weakref.WeakMethod(self._collect)
 
-        def hear(labels, outputs):
+        def hear(names, *parts):
             if listener := collect():
-                listener(labels, outputs)
+                listener(names, parts)
 
         def compute_loss(
             x=None, y=None, y_pred=None, sample_weight=None, training=True
         ):
-            if not training and _is_of_classes(y, y_pred):
-                outputs = tf.cast(y_pred, "float32")
-                tf.numpy_function(hear, [y, outputs], [])
+            pairs = {} if training else pair_outputs(model, y, y_pred)
+            if pairs:
+                parts = [
+                    part
+                    for labels, outputs in pairs.values()
+                    for part in (labels, tf.cast(outputs, "float32"))
+                ]
+                tf.numpy_function(
+                    functools.partial(hear, list(pairs)), parts, []
+                )
             return type(model).compute_loss(
                 model, x, y, y_pred, sample_weight, training
             )
@@ -77,24 +86,19 @@ class ValidationAnswers:
         """Note that it has ended; others may validate on other data then."""
         self._is_open = False
 
-    def take(self) -> tuple[np.ndarray, np.ndarray] | None:
-        """Return labels and outputs, as `collect_answers`, and forget them.
+    def take(self) -> dict[str, tuple[np.ndarray, np.ndarray]]:
+        """Return what `collect_answers` would, and forget it.
 
         Returns:
-            What was heard since the last `begin`; `None` if it was nothing,
-            or no answer of a classifier.
+            What was heard since the last `begin`; nothing, if there were no
+            answers of a classifier.
         """
         batches, self._batches = self._batches, []
-        if not batches:
-            return None
-        labels, outputs = zip(*batches, strict=True)
-        return np.concatenate(labels), np.concatenate(outputs)
+        parts = [np.concatenate(part) for part in zip(*batches, strict=True)]
+        pairs = zip(parts[::2], parts[1::2], strict=True)
+        return dict(zip(self._names, pairs, strict=False))
 
-    def _collect(self, labels, outputs) -> None:
+    def _collect(self, names, parts) -> None:
         if self._is_open:
-            self._batches.append((labels, outputs))
-
-
-def _is_of_classes(y, y_pred) -> bool:
-    is_single = not any(map(keras.tree.is_nested, (y, y_pred)))
-    return is_single and y is not None and len(y_pred.shape) <= 2
+            self._names = names
+            self._batches.append(parts)

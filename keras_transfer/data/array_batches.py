@@ -60,7 +60,9 @@ def batch_arrays(
     # It also keeps the arrays.
     digest = functools.partial(digest_examples, arrays)
     numbers = np.arange(count)
-    return ExampleOrder(batches, numbers, fetch, digest).make_dataset()
+    labels = arrays[1] if len(arrays) > 1 else None
+    order = ExampleOrder(batches, numbers, fetch, digest, labels)
+    return order.make_dataset()
 
 
 def _is_numeric(part) -> bool:

@@ -25,12 +25,15 @@ class ExampleOrder:
         digest: A function that computes a digest of each example, in the
             order of `numbers`, as `digest_examples` does. Two examples with
             the same digest are the same. `None` where there is no quick way.
+        labels: The labels of all examples in that order, or a structure of
+            them; `None` where they are not at hand.
     """
 
     batches: tf.data.Dataset
     numbers: np.ndarray
     fetch: Callable
     digest: Callable[[], np.ndarray] | None = None
+    labels: object = None
 
     def make_dataset(self) -> tf.data.Dataset:
         """Return the data set, which has this as its `example_order`."""

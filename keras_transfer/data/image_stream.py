@@ -62,8 +62,13 @@ def stream_images(
         return tf.cast(images, "float32"), numbers
 
     batches = order.batch(batch_size)
-    order = ExampleOrder(batches, indices, to_tensors, lambda: digests[indices])
-    dataset = order.make_dataset()
+    dataset = ExampleOrder(
+        batches,
+        indices,
+        to_tensors,
+        digest=lambda: digests[indices],
+        labels=labels[indices],
+    ).make_dataset()
     dataset._kept_images = kept
     return dataset
 

@@ -32,7 +32,7 @@ def describe_run(
         "learning_rates": ", ".join(
             "chosen" if callable(rate) else f"{rate:g}" for rate in rates
         ),
-        "optimizer": optimizer.name,
+        "optimizer": type(optimizer).__name__,
         "dropout": max(dropout, default=0.0),
         **{name: _plain(value) for name, value in others.items()},
     }

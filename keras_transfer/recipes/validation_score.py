@@ -44,7 +44,7 @@ def score_answers(
     Returns:
         A `Score`, or `None` if this is no classifier.
     """
-    answers = collect_answers(model, data, predict)
+    answers = collect_answers(model, data, predict).get("")
     outcomes = None if answers is None else tally_answers(model, *answers)
     if outcomes is None:
         return None

@@ -30,7 +30,8 @@ def test_text_of_a_phase():
     layers = [keras.layers.Dense(4), keras.layers.Dense(2)]
     model = keras.Sequential([keras.Input((3,)), *layers])
     layers[0].trainable = False
-    text = phase_markdown(model, "a_b", {"learning_rate": 1e-5})
+    rates, notes = {"learning_rate": 1e-5}, {"why": "a|b"}
+    text = phase_markdown(model, "a_b", rates, notes)
     assert text.splitlines() == [
         r"### a\_b",
         "",
@@ -39,4 +40,5 @@ def test_text_of_a_phase():
         "| frozen | stem |",
         "| trainable weights | 10 of 26 (38.46%) |",
         "| learning rate | 1e-05 |",
+        r"| why | a\|b |",
     ]

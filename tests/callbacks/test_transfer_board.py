@@ -17,12 +17,14 @@ import keras
 import numpy as np
 import pytest
 import tensorflow as tf
+from matplotlib.figure import Figure
 from sklearn.metrics import multilabel_confusion_matrix
 from tensorboard.backend.event_processing.event_accumulator import (
     EventAccumulator,
 )
 from tensorboard.plugins.custom_scalar.metadata import CONFIG_SUMMARY_TAG
 
+import keras_transfer as kt
 from keras_transfer.board.answer_pictures import draw_answers
 from keras_transfer.board.class_report import class_report_markdown
 from keras_transfer.board.confusion_matrix import (
@@ -445,7 +447,9 @@ def test_a_model_without_groups_shows_the_rest(tmp_path, monkeypatch):
 
 def test_what_cannot_be_shown_is_said_once_and_training_goes_on(tmp_path):
     x, y = example_data()
-    board = TransferBoard(tmp_path, validation_data=(x[:, :2], y))
+    board = TransferBoard(
+        tmp_path, validation_data=(x[:, :2], y), projector_limit=0
+    )
     with pytest.warns(UserWarning, match="without the class report") as caught:
         history = fit(compile_model(build()), board, epochs=3)
     said = [w for w in caught if "TransferBoard" in str(w.message)]
@@ -612,7 +616,8 @@ def test_tensorboard_shows_it(tmp_path, serve):
         "epoch_learning_rate",
     } <= set(scalars[train])
     assert "epoch_accuracy" in scalars[validation]
-    assert set(ask("text/tags")[train]) == {"phase", "layer_groups"}
+    words = {"run", "phase", "layer_groups", "data"}
+    assert set(ask("text/tags")[train]) == words
     assert set(ask("text/tags")[validation]) == {"class_report"}
     (phase,) = ask(f"text/text?run={train}&tag=phase")
     assert "<h3>extraction</h3>" in phase["text"] and phase["step"] == 0
@@ -631,8 +636,9 @@ def test_tensorboard_shows_it(tmp_path, serve):
                     found.update(answer["tag_to_events"])
     assert shown["loss"] == {"epoch_loss"}
     assert shown["metrics"] == {"epoch_accuracy"}
-    drift = {"drift/stem", "drift/block_1", "drift/head"}
+    drift = {"drift/stem", "drift/block_1"}
     assert shown["drift from the first weights"] == drift
+    assert shown["drift of the head"] == {"drift/head"}
     assert all(shown.values())
     report = ask(f"text/text?run={validation}&tag=class_report")
     assert [entry["step"] for entry in report] == [0, 1]
@@ -725,7 +731,9 @@ def test_a_resumed_training_has_the_curves_of_the_whole(tmp_path, place):
         tags = [
             tag
             for tag, [(_, value), *_] in whole.items()
-            if value.dtype == "float32" and not tag.startswith("speed/")
+            if value.dtype == "float32"
+            and not value.ndim
+            and not tag.startswith("speed/")
         ]
         assert len(tags) == {"train": 20, "validation": 4}[split]
         for tag in tags:
@@ -861,3 +869,109 @@ def test_a_report_is_of_the_weights_of_its_epoch(tmp_path):
     assert steps(logs, "class_report") == [0, 2, 4]
     expected = [matrices[epoch] for epoch in (0, 2, 4)]
     assert texts(logs, "class_report") == expected
+
+
+def test_weights_that_are_added_between_two_fits_are_followed(tmp_path):
+    model, board = compile_model(build()), TransferBoard(tmp_path)
+    fit(model, board)
+    first = model.layers[0]
+    first.enable_lora(2)
+    fit(compile_model(model), board, initial_epoch=1, epochs=3)
+    logs = read(tmp_path / "train")
+    assert steps(logs, "gradient/stem") == [0, 1, 2]
+    # The kernel is frozen now, and what was added was 0.
+    assert values(logs, "update/stem")[-1] > 0
+
+
+def test_figures_are_shown_beside_the_other_pictures(tmp_path):
+    figure = Figure(figsize=(3, 2), dpi=100)
+    figure.add_subplot().plot([1, 2])
+    canvas, board = figure.canvas, TransferBoard(tmp_path)
+    board.write_figure("before", figure)
+    fit(compile_model(build()), board, epochs=3)
+    board.write_figure("after", figure)
+    assert figure.canvas is canvas
+    logs = read(tmp_path / "train")
+    for tag, step in (("before", 0), ("after", 2)):
+        [(found, (width, height, encoded))] = logs[tag]
+        assert (int(width), int(height), found) == (300, 200, step)
+        assert tf.io.decode_image(encoded).shape == (200, 300, 3)
+
+
+def test_a_run_that_had_ended_is_not_written_again(tmp_path):
+    for _ in range(2):
+        board = TransferBoard(tmp_path / "logs")
+        backup = PhaseBackup(tmp_path / "backup")
+        fit(compile_model(build()), board, backup, epochs=2)
+        board.write_text("report", "fine")
+        board.write_text("other", "word")
+    logs = read(tmp_path / "logs" / "train")
+    assert steps(logs, "report") == [1] == steps(logs, "other")
+    assert steps(logs, "epoch_loss") == [0, 1]
+
+
+def test_batches_of_a_broken_epoch_are_not_written_again(tmp_path):
+    def train(*callbacks):
+        keras.utils.set_random_seed(0)
+        board = TransferBoard(tmp_path / "logs", update_freq=1)
+        backup = PhaseBackup(tmp_path / "backup")
+        fit(compile_model(build()), board, backup, *callbacks, epochs=4)
+
+    with pytest.raises(KeyboardInterrupt):
+        train(Kill("within"))
+    train()
+    logs = read(tmp_path / "logs" / "train")
+    assert steps(logs, "batch_loss") == list(range(1, 4 * STEPS + 1))
+
+
+def test_a_phase_says_why_it_begins(tmp_path):
+    phases = [
+        kt.Phase("head", 3, 0.0, patience=1),  # it never improves
+        kt.Phase("top:1", 1, 0.1),
+        kt.Phase("all", 1, 0.1),
+    ]
+    fit(
+        compile_model(build()),
+        kt.GradualUnfreezing(phases),
+        TransferBoard(tmp_path),
+        epochs=5,
+        validate=True,
+    )
+    reasons = [
+        text.rpartition("| why now | ")[2]
+        for text in texts(read(tmp_path / "train"), "phase")
+    ]
+    assert reasons == [
+        "the training begins |",
+        r"val\_loss had not improved for an epoch |",
+        "the phase before has had its epoch |",
+    ]
+
+
+@pytest.mark.parametrize("resumed", [False, True])
+def test_gradients_are_followed_through_schedules(tmp_path, resumed):
+    phases = [
+        kt.Phase("head", 2, 0.1, schedule="cosine"),
+        kt.Phase("all", 2, 0.1, schedule="one_cycle"),
+        kt.Phase("all", 1, 0.1),
+    ]
+
+    def train(*callbacks):
+        keras.utils.set_random_seed(0)
+        fit(
+            compile_model(build(), eager=False),
+            kt.GradualUnfreezing(phases),
+            PhaseBackup(tmp_path / "backup"),
+            TransferBoard(tmp_path),
+            *callbacks,
+            epochs=5,
+        )
+
+    if resumed:
+        with pytest.raises(KeyboardInterrupt):
+            train(Kill("within"))
+    train()
+    logs = read(tmp_path / "train")
+    assert steps(logs, "gradient/head") == [0, 1, 2, 3, 4]
+    assert steps(logs, "gradient/stem") == [2, 3, 4]
+    assert all(value > 0 for value in values(logs, "gradient/stem"))

@@ -128,7 +128,7 @@ def test_one_run_of_logs(trained):
     _, result, _ = trained
     folder = pathlib.Path(result.log_dir)
     folders = sorted(p.name for p in folder.iterdir() if p.is_dir())
-    assert folders == ["train", "validation"]
+    assert folders == ["projector", "train", "validation"]
     # Beside them, the settings that all runs are compared by.
     [settings] = [p.name for p in folder.iterdir() if p.is_file()]
     assert "tfevents" in settings

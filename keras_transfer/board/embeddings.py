@@ -1,0 +1,69 @@
+"""What a backbone makes of examples, before the head judges it."""
+
+import contextlib
+from collections.abc import Callable, Iterator
+
+import keras
+import tensorflow as tf
+
+from keras_transfer.backbones.layer_groups import layer_groups
+from keras_transfer.board.compile_by_kind import compile_by_kind
+
+
+def make_embed(model: keras.Model) -> Callable:
+    """Make a function that computes what enters the head of a classifier.
+
+    Args:
+        model: A Keras model, built.
+
+    Returns:
+        A function from a batch of inputs to float32 embeddings
+        `(batch, features)`. What enters the first layer with weights of the
+        head is averaged over height, width and steps. Like the model, it
+        takes the tensors of the model's cut as well.
+
+    Raises:
+        ValueError: If the model has no head.
+    """
+    layer = _find_first_of_head(model)
+
+    def embed(x):
+        with _hear_inputs(layer) as heard:
+            model(x, training=False)
+        if not heard:
+            raise ValueError(f"`{layer.name}` is not called by {model.name}.")
+        return tf.concat([_as_vectors(tensor) for tensor in heard], axis=-1)
+
+    return embed if model.run_eagerly else compile_by_kind(embed)
+
+
+def _find_first_of_head(model) -> keras.layers.Layer:
+    head = layer_groups(model)[-1]
+    for layer in head.layers if head.name == "head" else ():
+        for inner in layer._flatten_layers():
+            if inner._trainable_variables:
+                return inner
+    raise ValueError(f"The model has no head. Received: model={model.name}")
+
+
+@contextlib.contextmanager
+def _hear_inputs(layer) -> Iterator[list]:
+    """Keep what a layer is called with first."""
+    heard, call = [], layer.call
+
+    def hear(*args, **kwargs):
+        if not heard:
+            heard.extend(keras.tree.flatten(args[:1] or kwargs))
+        return call(*args, **kwargs)
+
+    vars(layer)["call"] = hear
+    try:
+        yield heard
+    finally:
+        del vars(layer)["call"]
+
+
+def _as_vectors(tensor):
+    tensor = tf.cast(tensor, "float32")
+    middle = list(range(1, len(tensor.shape) - 1))
+    return tf.reduce_mean(tensor, middle) if middle else tensor
