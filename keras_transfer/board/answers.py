@@ -7,8 +7,8 @@ import numpy as np
 import tensorflow as tf
 
 from keras_transfer.board.class_report import count_outcomes
-from keras_transfer.board.compile_by_kind import compile_by_kind
 from keras_transfer.caching.cached_data import find_cached
+from keras_transfer.freezing.quiet_function import quiet_function
 
 _BATCH_SIZE = 32  # for data in arrays
 
@@ -33,7 +33,7 @@ def make_predict(model: keras.Model) -> Callable:
             lambda output: tf.cast(output, "float32"), outputs
         )
 
-    return predict if model.run_eagerly else compile_by_kind(predict)
+    return predict if model.run_eagerly else quiet_function(predict)
 
 
 def collect_answers(

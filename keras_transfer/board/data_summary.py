@@ -111,10 +111,10 @@ def list_warnings(
         found += _warn_of_few(validation.classes, names, "to be judged by")
         low, high = wilson_interval(0.8, validation.examples)
         if high - low > 0.1:
+            ends = f"{100 * low:.0f} or {100 * high:.0f} %"
             found.append(
                 f"an accuracy that is measured on {validation.examples:,} "
-                f"examples is uncertain: 80 % may as well be {low:.0%} or "
-                f"{high:.0%}."
+                f"examples is uncertain: 80 % may as well be {ends}."
             )
     return found
 

@@ -7,7 +7,7 @@ import keras
 import tensorflow as tf
 
 from keras_transfer.backbones.layer_groups import layer_groups
-from keras_transfer.board.compile_by_kind import compile_by_kind
+from keras_transfer.freezing.quiet_function import quiet_function
 
 
 def make_embed(model: keras.Model) -> Callable:
@@ -34,7 +34,7 @@ def make_embed(model: keras.Model) -> Callable:
             raise ValueError(f"`{layer.name}` is not called by {model.name}.")
         return tf.concat([_as_vectors(tensor) for tensor in heard], axis=-1)
 
-    return embed if model.run_eagerly else compile_by_kind(embed)
+    return embed if model.run_eagerly else quiet_function(embed)
 
 
 def _find_first_of_head(model) -> keras.layers.Layer:

@@ -7,6 +7,7 @@ import tensorflow as tf
 
 from keras_transfer.caching.engines.engine import make_engine
 from keras_transfer.caching.no_cut_error import NoCutError
+from keras_transfer.freezing.quiet_function import quiet_function
 
 # It takes a second or two to make one, and saves a millisecond or two an
 # example; and what is computed without one is the same to the bit.
@@ -81,9 +82,7 @@ class Prefix:
                 `None`, for this process.
         """
         if self._run is None and self._engine is None:
-            self._run = tf.function(
-                self.function, autograph=False, reduce_retracing=True
-            )
+            self._run = quiet_function(self.function)
         if self._run is None:
             self._run = self._make(inputs, folder)
         return self._run

@@ -9,6 +9,7 @@ from keras.src.backend.tensorflow.trainer import TensorFlowTrainer
 from keras_transfer.caching.feature_table import FeatureTable, MemoryRows
 from keras_transfer.callbacks.phase_backup import PhaseBackup
 from keras_transfer.callbacks.transfer_board import TransferBoard
+from keras_transfer.freezing.quiet_function import quiet_function
 
 _HOOKS = (
     "on_batch_begin",
@@ -113,7 +114,7 @@ def compile_epoch(
         metrics.
     """
 
-    @tf.function(autograph=False, reduce_retracing=True)
+    @quiet_function
     def run(rows):
         values, ends = rows.values, rows.row_splits
 

@@ -16,6 +16,7 @@ from keras_transfer.callbacks.companion import Companion, find_companions
 from keras_transfer.callbacks.linear_head import find_linear_head, mark_classes
 from keras_transfer.data.example_order import fetch_batches, find_example_order
 from keras_transfer.freezing.optimizer_variables import optimizer_chain
+from keras_transfer.freezing.quiet_function import quiet_function
 from keras_transfer.optimizers.logistic_regression import (
     fit_logistic,
     import_estimator,
@@ -153,9 +154,7 @@ def _make_features(model, dense) -> Callable:
             del vars(dense)["call"]
         return entered[0]
 
-    if model.run_eagerly:
-        return compute
-    return tf.function(compute, autograph=False, reduce_retracing=True)
+    return compute if model.run_eagerly else quiet_function(compute)
 
 
 def _iterate(model, data) -> Iterator[tuple]:

@@ -6,6 +6,7 @@ import tensorflow as tf
 
 from keras_transfer.backbones.layer_groups import layer_groups
 from keras_transfer.freezing.adapted_variables import adapted_variables
+from keras_transfer.freezing.quiet_function import quiet_function
 from keras_transfer.freezing.weight_movement import is_learned
 
 
@@ -40,7 +41,7 @@ def relative_gradient_norms(model: keras.Model, data) -> dict[str, float]:
     groups = {name: values for name, values in groups.items() if values}
     watched = [value for values in groups.values() for value in values]
 
-    @tf.function(autograph=False, reduce_retracing=True)
+    @quiet_function
     def differentiate(x, y, sample_weight):
         with tf.GradientTape(watch_accessed_variables=False) as tape:
             tape.watch(watched)

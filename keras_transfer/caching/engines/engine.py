@@ -9,6 +9,7 @@ import tensorflow as tf
 
 from keras_transfer.caching.engines.comparison import LIMITS
 from keras_transfer.caching.engines.opening import ENGINES, open_engine
+from keras_transfer.freezing.quiet_function import quiet_function
 
 _AUTO = ("openvino", "tensorflow")
 _CHECKED = 4
@@ -51,7 +52,7 @@ def make_engine(
         ImportError: If the library of the named engine is not installed.
     """
     _check_arguments(engine, precision)
-    plain = tf.function(function, autograph=False, reduce_retracing=True)
+    plain = quiet_function(function)
     if not _are_dense(batch):
         if engine != "auto":
             _warn(engine, "takes tensors of examples, none ragged or sparse")
