@@ -28,12 +28,16 @@ def make_predict(model: keras.Model) -> Callable:
     """
 
     def predict(x):
-        outputs = model(x, training=False)
-        return keras.tree.map_structure(
-            lambda output: tf.cast(output, "float32"), outputs
-        )
+        return as_float32(model(x, training=False))
 
     return predict if model.run_eagerly else quiet_function(predict)
+
+
+def as_float32(outputs):
+    """Turn what a model returns into float32."""
+    return keras.tree.map_structure(
+        lambda output: tf.cast(output, "float32"), outputs
+    )
 
 
 def collect_answers(

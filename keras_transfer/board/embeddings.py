@@ -7,6 +7,7 @@ import keras
 import tensorflow as tf
 
 from keras_transfer.backbones.layer_groups import layer_groups
+from keras_transfer.board.answers import as_float32
 from keras_transfer.freezing.quiet_function import quiet_function
 
 
@@ -18,9 +19,10 @@ def make_embed(model: keras.Model) -> Callable:
 
     Returns:
         A function from a batch of inputs to float32 embeddings
-        `(batch, features)`. What enters the first layer with weights of the
-        head is averaged over height, width and steps. Like the model, it
-        takes the tensors of the model's cut as well.
+        `(batch, features)` and what `make_predict` gives, which would take a
+        trace of its own. What enters the first layer with weights of the head
+        is averaged over height, width and steps. Like the model, it takes the
+        tensors of the model's cut as well.
 
     Raises:
         ValueError: If the model has no head.
@@ -29,10 +31,11 @@ def make_embed(model: keras.Model) -> Callable:
 
     def embed(x):
         with _hear_inputs(layer) as heard:
-            model(x, training=False)
+            outputs = model(x, training=False)
         if not heard:
             raise ValueError(f"`{layer.name}` is not called by {model.name}.")
-        return tf.concat([_as_vectors(tensor) for tensor in heard], axis=-1)
+        vectors = [_as_vectors(tensor) for tensor in heard]
+        return tf.concat(vectors, axis=-1), as_float32(outputs)
 
     return embed if model.run_eagerly else quiet_function(embed)
 

@@ -53,6 +53,11 @@ class AnswerBoard(ContinuousTensorBoard):
         self._has_begun = self._has_described_data = False
         self._drawn_epochs = 0
 
+    def set_model(self, model):
+        if model is not self._model:
+            self._embeddings, self._has_begun = None, False
+        super().set_model(model)
+
     def on_train_begin(self, logs=None):
         if self._answers is not None:
             self._answers.end()  # of a `fit` that was broken off
@@ -111,6 +116,8 @@ class AnswerBoard(ContinuousTensorBoard):
         self._answers = AnswerPages(
             self.model, self.validation_data, self.class_names
         )
+        if self._embeddings:
+            self._answers.predict = self._embeddings.predict
 
     def _write_report(self) -> None:
         if self._answers.is_classifier:
@@ -142,6 +149,7 @@ class AnswerBoard(ContinuousTensorBoard):
             )
         if self._embeddings:
             self._embeddings.begin(has_resumed=bool(self._logged))
+            self._answers.predict = self._embeddings.predict
 
     def _end_embedding(self) -> None:
         self._embeddings.end(self._answers.answers, self.class_names)

@@ -36,6 +36,7 @@ class AnswerPages:
         is_classifier: Whether it is one, as far as is known.
         answers: What `collect_answers` gave, or would have given, the last
             time that something was written.
+        predict: As for `collect_answers`; made when it is needed.
     """
 
     def __init__(
@@ -44,7 +45,7 @@ class AnswerPages:
         self.is_classifier = True
         self.answers = {}
         self._model, self._data, self._names = model, data, class_names
-        self._predict = None
+        self.predict = None
         self._heard = ValidationAnswers(model)
         self._listens = self._heard.can_attach(data)
         if self._listens:
@@ -130,8 +131,8 @@ class AnswerPages:
             write_picture("grad_cam", picture, step)
 
     def _collect(self) -> dict[str, tuple]:
-        self._predict = self._predict or make_predict(self._model)
-        return collect_answers(self._model, self._data, self._predict)
+        self.predict = self.predict or make_predict(self._model)
+        return collect_answers(self._model, self._data, self.predict)
 
     def _judge(self) -> Iterator[tuple]:
         model, data = self._model, self._data

@@ -69,6 +69,10 @@ class EmbeddingPages:
         if not (has_resumed and has_points(self.folder, _BEFORE)):
             self._write_points(_BEFORE)
 
+    def predict(self, x):
+        """Return what `make_predict` would give."""
+        return self._embed(x)[1]
+
     def end(
         self,
         answers: Mapping[str, tuple],
@@ -107,7 +111,7 @@ class EmbeddingPages:
     def _write_points(self, name: str) -> None:
         data = find_cached(self._model, self._data)
         points = [
-            keras.ops.convert_to_numpy(self._embed(x))
+            keras.ops.convert_to_numpy(self._embed(x)[0])
             for x, _ in fetch_rows(data, self._rows)
         ]
         points = rotate_points(np.concatenate(points), _MOST_FEATURES)

@@ -168,3 +168,18 @@ def test_a_resumed_training_keeps_the_points_of_its_start(tmp_path):
     points, _ = read(tmp_path)
     np.testing.assert_allclose(points["before training"], before, rtol=1e-3)
     assert np.abs(points["after training"] - before).max() > 1e-3
+
+
+def test_a_board_may_go_on_with_another_model(tmp_path):
+    data = images()
+    board = fit(build(), tmp_path, data)
+    other = build()
+    other.set_weights([0.5 * weight for weight in other.get_weights()])
+    before = embed(other, data[0])
+    other.compile("sgd", "sparse_categorical_crossentropy")
+    for _ in range(2):
+        other.fit(*data, callbacks=[board], verbose=0)
+    points, _ = read(tmp_path)
+    np.testing.assert_allclose(points["before training"], before, rtol=1e-3)
+    after = embed(other, data[0])
+    np.testing.assert_allclose(points["after training"], after, rtol=1e-3)
