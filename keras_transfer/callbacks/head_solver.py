@@ -17,10 +17,7 @@ from keras_transfer.callbacks.linear_head import find_linear_head, mark_classes
 from keras_transfer.data.example_order import fetch_batches, find_example_order
 from keras_transfer.freezing.optimizer_variables import optimizer_chain
 from keras_transfer.freezing.quiet_function import quiet_function
-from keras_transfer.optimizers.logistic_regression import (
-    fit_logistic,
-    import_estimator,
-)
+from keras_transfer.optimizers.logistic_regression import fit_logistic
 
 _BATCH_SIZE = 32
 # One divides by the learning rate, one has weights of its own.
@@ -46,7 +43,6 @@ class HeadSolver(Companion, keras.callbacks.Callback):
         ValueError: If the head is not a single layer of logits, softmax or
             sigmoids, or not the only one that has to be trained; or if the
             optimizer does not rest at a learning rate of 0.
-        ImportError: If scikit-learn is missing.
     """
 
     def __init__(
@@ -58,7 +54,6 @@ class HeadSolver(Companion, keras.callbacks.Callback):
         class_weight: dict[int, float] | None = None,
     ):
         super().__init__()
-        import_estimator()
         optimizer = optimizer_chain(model.optimizer)[-1]
         if type(optimizer).__name__ in _RESTLESS:
             raise ValueError(

@@ -4,6 +4,7 @@ import dataclasses
 import warnings
 
 import numpy as np
+from threadpoolctl import threadpool_limits
 
 _INVERSE_PENALTIES = (1e-4, 1e-3, 0.01, 0.1, 1.0)
 # Where nothing tells. On two small sets of pictures it was right as often as
@@ -47,24 +48,9 @@ class LogisticRegression:
         return float(right.mean()), float(likelihood.mean())
 
 
-def import_estimator() -> type:
-    """Import the `LogisticRegression` of scikit-learn.
-
-    Raises:
-        ImportError: If it is not installed.
-    """
-    try:
-        from sklearn.linear_model import LogisticRegression as Estimator
-    except ImportError as error:
-        raise ImportError(
-            "The solver is that of scikit-learn, which does not import "
-            f'({error}). Run `pip install "keras-transfer[solver]"`. '
-            'Received: solver="lbfgs"',
-            name="sklearn",
-        ) from error
-    return Estimator
-
-
+# The matrices are small: threads wait for each other most of the time, and
+# forty times as long where other processes use the cores.
+@threadpool_limits.wrap(limits=1)
 def fit_logistic(
     x: np.ndarray,
     y: np.ndarray,
@@ -90,6 +76,9 @@ def fit_logistic(
     Returns:
         A `LogisticRegression` of features as they are given.
     """
+    # Not sooner: it takes a second to import.
+    from sklearn.linear_model import LogisticRegression as make
+
     some = sample_weight > 0
     x, y, weight = x[some].astype("float64"), y[some], sample_weight[some]
     center, spread = x.mean(axis=0), x.std(axis=0)
@@ -103,7 +92,6 @@ def fit_logistic(
         scaled = scaled @ basis
     targets = [y.argmax(axis=1)] if exclusive else list(y.T.astype(int))
     classes = y.shape[1] if exclusive else 2
-    make = import_estimator()
 
     def solve(inverse_penalty, tolerance):
         parts = []

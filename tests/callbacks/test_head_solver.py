@@ -1,6 +1,5 @@
 """Heads that are solved for, against scikit-learn on the same features."""
 
-import sys
 import warnings
 
 import keras
@@ -460,12 +459,6 @@ def test_a_fit_of_ones_own_says_what_to_use():
     model.compile("adam", "sparse_categorical_crossentropy")
     with pytest.raises(ValueError, match="kt.fine_tune.*solver='lbfgs'$"):
         model.fit(*pictures(), callbacks=[kt.GradualUnfreezing(SOLVED)])
-
-
-def test_without_scikit_learn(monkeypatch):
-    monkeypatch.setitem(sys.modules, "sklearn.linear_model", None)
-    with pytest.raises(ImportError, match=r"keras-transfer\[solver\]"):
-        solve(build(), (pictures(),))
 
 
 def test_a_solver_that_does_not_end_says_so(monkeypatch):

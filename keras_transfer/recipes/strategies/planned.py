@@ -24,12 +24,12 @@ def extraction(
     ten data sets).
 
     With `solver="lbfgs"` it is one to the letter, in `kt.fine_tune`: that of
-    scikit-learn (`pip install "keras-transfer[solver]"`), on the features of
-    all examples at once, as they are without augmentation, standardised and
-    with the weights of examples and classes. Of five penalties on the head's
-    weights (`C` from 1e-4 to 1) the one is taken that the validation data is
-    best with, and 0.1 where there is none; a regularizer of the layer itself,
-    or label smoothing in the loss, is not heeded. The head must be a single
+    scikit-learn, on the features of all examples at once, as they are without
+    augmentation, standardised and with the weights of examples and classes.
+    Of five penalties on the head's weights (`C` from 1e-4 to 1) the one is
+    taken that the validation data is best with, and 0.1 where there is none;
+    a regularizer of the layer itself, or label smoothing in the loss, is not
+    heeded. The head must be a single
     `Dense`, as `build_classifier` makes it; sigmoid outputs get a regression
     each. It has no rate and no epochs to choose, and is not better for that:
     on two sets of 230 to 360 pictures it was right 1 to 2 % less often than
