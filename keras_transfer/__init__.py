@@ -34,6 +34,8 @@ from keras_transfer.data.image_folder import load_image_folder
 from keras_transfer.freezing.phase import Phase
 from keras_transfer.freezing.summary import trainable_summary
 from keras_transfer.freezing.trainable import set_trainable
+from keras_transfer.insight.baseline import baseline
+from keras_transfer.insight.baselines import Baselines
 from keras_transfer.optimizers.discriminative_optimizer import (
     DiscriminativeOptimizer,
 )
@@ -46,6 +48,7 @@ __version__ = "0.1.0"
 
 __all__ = [
     "Backbone",
+    "Baselines",
     "BestWeights",
     "DiscriminativeOptimizer",
     "EfficientNetLite0",
@@ -58,6 +61,7 @@ __all__ = [
     "TrainingOnly",
     "TransferBoard",
     "TransferResult",
+    "baseline",
     "build_classifier",
     "cache_features",
     "compare_runs",
