@@ -36,6 +36,7 @@ from keras_transfer.freezing.summary import trainable_summary
 from keras_transfer.freezing.trainable import set_trainable
 from keras_transfer.insight.baseline import baseline
 from keras_transfer.insight.baselines import Baselines
+from keras_transfer.insight.calibrate import Calibration, calibrate
 from keras_transfer.optimizers.discriminative_optimizer import (
     DiscriminativeOptimizer,
 )
@@ -50,6 +51,7 @@ __all__ = [
     "Backbone",
     "Baselines",
     "BestWeights",
+    "Calibration",
     "DiscriminativeOptimizer",
     "EfficientNetLite0",
     "FeatureCache",
@@ -64,6 +66,7 @@ __all__ = [
     "baseline",
     "build_classifier",
     "cache_features",
+    "calibrate",
     "compare_runs",
     "decode_predictions",
     "find_learning_rate",

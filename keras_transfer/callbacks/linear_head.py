@@ -105,7 +105,7 @@ def mark_classes(
     if not is_right:
         kind = "the number of one class" if exclusive else "0 or 1"
         raise ValueError(
-            f"A solver needs labels that say {kind}, or 0 or 1 for each of "
-            f"the {classes} classes. Received: labels like {labels[:3]}"
+            f"Labels must say {kind}, or 0 or 1 for each of the {classes} "
+            f"classes. Received: labels like {labels[:3]}"
         )
     return marked.astype("int8")
