@@ -3,12 +3,13 @@
 import contextlib
 import dataclasses
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 
 import keras
 import numpy as np
 
 from keras_transfer.backbones.backbone import Backbone
+from keras_transfer.board.fetch_examples import look_at_batch
 from keras_transfer.data.random_state import (
     capture_random_state,
     restore_random_state,
@@ -24,7 +25,7 @@ from keras_transfer.insight.shallow_answers import (
     answer_regression,
     make_folds,
 )
-from keras_transfer.insight.zero_shot import answer_zero_shot, map_classes
+from keras_transfer.insight.zero_shot import judge_zero_shot, map_classes
 
 _PIXELS = 16  # a side
 
@@ -87,9 +88,47 @@ def baseline(
             "`class_map` is for a `source_model`. "
             f"Received: source_model=None, class_map={class_map}"
         )
-    start = time.perf_counter()
     given = [p for p in read_data(data, validation_data) if p is not None]
-    ways = _list_ways(backbone, source_model, seed)
+    ways = {"backbone": pool(backbone)}
+    with contextlib.suppress(ValueError):  # A SavedModel has but one state.
+        ways["untrained"] = pool(forget(backbone, seed))
+    if source_model is not None:
+        ways["source"] = lambda x: source_model(
+            backbone.preprocess(x), training=False
+        )
+
+    def judge_source(said, y):
+        names = find_class_names(given[0], y.max() + 1)
+        known = getattr(source_model, "class_names", None)
+        mapped = map_classes(names, known, said.shape[1], class_map)
+        return judge_zero_shot(said, y, mapped)
+
+    return compare_baselines(ways, given, seed, judge_source)
+
+
+def compare_baselines(
+    ways: dict[str, Callable],
+    given: list,
+    seed: int = 0,
+    judge_source: Callable | None = None,
+) -> Baselines:
+    """Let all baselines answer.
+
+    Args:
+        ways: Functions from a batch of inputs to vectors: those of the
+            pretrained network, `"backbone"`; the same with random weights,
+            `"untrained"`, where they are to be had; and the answers of the
+            source's own head, `"source"`.
+        given: Training data, and validation data if there is some.
+        seed: Seed of the folds, where there is none.
+        judge_source: What judges the answers of the source's head.
+
+    Returns:
+        The `Baselines`.
+    """
+    start = time.perf_counter()
+    if _are_images(given[0]):
+        ways = {**ways, "pixels": shrink}
     described, labels = zip(
         *(describe_examples(ways, part) for part in given), strict=True
     )
@@ -110,11 +149,12 @@ def baseline(
         for name, (answer, way) in _BASELINES.items()
         if way in features
     }
+    asked = np.sort(np.concatenate([test for _, test in folds]))
     if "source" in features:
-        names = find_class_names(given[0], y.max() + 1)
-        right |= _judge_zero_shot(
-            features["source"], y, folds, names, source_model, class_map
-        )
+        said = judge_source(features["source"], y)
+        if said is not None:
+            right[named.ZERO_SHOT] = said
+    right = {name: part[asked] for name, part in right.items()}
     measured_on = "validation" if len(given) == 2 else _OUT_OF_FOLD
     return Baselines(right, measured_on, time.perf_counter() - start)
 
@@ -134,26 +174,24 @@ _BASELINES = {
 }
 
 
-def _list_ways(backbone, source_model, seed) -> dict:
-    """List what describes examples, by name."""
-    ways = {"backbone": pool(backbone)}
-    with contextlib.suppress(ValueError):  # A SavedModel has but one state.
-        untrained = forget(backbone, seed)
-        ways["untrained"] = pool(untrained)
-    if backbone.modality == "image":
-        ways["pixels"] = shrink
-    if source_model is not None:
-        ways["source"] = lambda x: source_model(
-            backbone.preprocess(x), training=False
-        )
-    return ways
+def _are_images(data) -> bool:
+    x, _ = look_at_batch(data)
+    shape = getattr(x, "shape", ())
+    return len(shape) == 4 and shape[-1] in (1, 3)
 
 
 def forget(backbone: Backbone, seed: int = 0) -> Backbone:
-    """Build the same network with random weights.
+    """Take the same network with random weights, as `forget_model`."""
+    return dataclasses.replace(
+        backbone, model=forget_model(backbone.model, seed)
+    )
+
+
+def forget_model(model: keras.Model, seed: int = 0) -> keras.Model:
+    """Build the same model with random weights.
 
     Args:
-        backbone: From `load_backbone`; it is left as it is.
+        model: A Keras model; it is left as it is.
         seed: Seed of the weights. What else is random goes on as before.
 
     Raises:
@@ -162,10 +200,9 @@ def forget(backbone: Backbone, seed: int = 0) -> Backbone:
     state = capture_random_state()
     keras.utils.set_random_seed(seed)
     try:
-        model = untrained_copy(backbone.model)
+        return untrained_copy(model)
     finally:
         restore_random_state(state)
-    return dataclasses.replace(backbone, model=model)
 
 
 def shrink(images):
@@ -182,20 +219,4 @@ def _judge(answer, x, y, folds) -> np.ndarray:
     answers = np.full(len(y), -1)
     for train, test in folds:
         answers[test] = answer(x[train], y[train], x[test])
-    asked = np.sort(np.concatenate([test for _, test in folds]))
-    return (answers == y)[asked].astype("float64")
-
-
-def _judge_zero_shot(said, y, folds, names, source_model, class_map) -> dict:
-    mapped = map_classes(
-        names,
-        getattr(source_model, "class_names", None),
-        said.shape[1],
-        class_map,
-    )
-    if len(mapped) < 2:
-        return {}
-    right = (answer_zero_shot(said, mapped) == y).astype("float64")
-    right[~np.isin(y, list(mapped))] = np.nan
-    asked = np.sort(np.concatenate([test for _, test in folds]))
-    return {named.ZERO_SHOT: right[asked]}
+    return (answers == y).astype("float64")

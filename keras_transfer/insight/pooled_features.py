@@ -5,6 +5,7 @@ from collections.abc import Callable, Mapping
 
 import keras
 import numpy as np
+import tensorflow as tf
 
 from keras_transfer.backbones.backbone import Backbone
 from keras_transfer.board.answers import iterate_batches
@@ -12,6 +13,8 @@ from keras_transfer.caching.cache_features import cache_features
 from keras_transfer.caching.feature_cache import FeatureCache
 from keras_transfer.freezing.quiet_function import quiet_function
 from keras_transfer.insight.labelled_data import class_numbers
+
+_FEW_BATCHES = 8
 
 
 def pooled_features(
@@ -45,7 +48,7 @@ def pooled_features(
     network = _add_pooling(backbone)
     pooled = Backbone(network, backbone.preprocess, backbone.source)
     cached = cache_features(pooled, data, cache=cache, engine=engine)
-    found, labels = describe_examples({"": keras.ops.identity}, cached)
+    found, labels = describe_examples({"": lambda x: x}, cached)
     return found[""], labels
 
 
@@ -65,7 +68,8 @@ def describe_examples(
     Raises:
         ValueError: If there are no examples, or labels are no classes.
     """
-    ways = {name: quiet_function(way) for name, way in ways.items()}
+    if not _is_small(data):
+        ways = {name: quiet_function(way) for name, way in ways.items()}
     columns, labels = {name: [] for name in ways}, []
     for x, y in iterate_batches(data):
         for name, way in ways.items():
@@ -76,6 +80,15 @@ def describe_examples(
         raise ValueError(f"There are no examples. Received: data={data!r}")
     described = {name: np.concatenate(c) for name, c in columns.items()}
     return described, class_numbers(np.concatenate(labels))
+
+
+def _is_small(data) -> bool:
+    """Tell whether it would take longer to trace a network than to use it."""
+    if isinstance(data, keras.utils.PyDataset):
+        return data.num_batches <= _FEW_BATCHES
+    return isinstance(data, tf.data.Dataset) and (
+        0 <= int(data.cardinality()) <= _FEW_BATCHES
+    )
 
 
 def pool(backbone: Backbone) -> Callable:

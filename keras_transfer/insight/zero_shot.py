@@ -51,22 +51,32 @@ def map_classes(
     return mapped
 
 
-def answer_zero_shot(
-    probabilities: np.ndarray, mapped: Mapping[int, Sequence[int]]
-) -> np.ndarray:
-    """Answer by the summed probability of what means each class.
+def judge_zero_shot(
+    probabilities: np.ndarray,
+    labels: np.ndarray,
+    mapped: Mapping[int, Sequence[int]],
+) -> np.ndarray | None:
+    """Tell which answers are right, by what means each class.
+
+    The answer is the class with the highest summed probability of what means
+    it.
 
     Args:
         probabilities: What the source says, `(examples, outputs)`.
-        mapped: From `map_classes`, not empty.
+        labels: The classes of the examples.
+        mapped: From `map_classes`.
 
     Returns:
-        A class for each example, of those that are mapped.
+        1, 0, or NaN for an example of a class that is not mapped; `None`
+        where fewer than two are.
     """
-    sums = [
-        probabilities[:, numbers].sum(axis=1) for numbers in mapped.values()
-    ]
-    return np.array(list(mapped))[np.argmax(sums, axis=0)]
+    if len(mapped) < 2:
+        return None
+    sums = [probabilities[:, n].sum(axis=1) for n in mapped.values()]
+    answers = np.array(list(mapped))[np.argmax(sums, axis=0)]
+    right = (answers == labels).astype("float64")
+    right[~np.isin(labels, list(mapped))] = np.nan
+    return right
 
 
 def _fold(name) -> str:

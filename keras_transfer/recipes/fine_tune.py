@@ -1,18 +1,15 @@
 """Train a classifier in phases."""
 
-import datetime
-import functools
+import dataclasses
 import os
+from collections.abc import Mapping, Sequence
 
 import keras
 
 from keras_transfer.board.answers import (
     count_answers,
-    iterate_batches,
     make_predict,
-    name_classes,
 )
-from keras_transfer.board.class_report import class_rows
 from keras_transfer.caching.feature_cache import FeatureCache
 from keras_transfer.callbacks.best_weights import BestWeights
 from keras_transfer.callbacks.gradual_unfreezing import GradualUnfreezing
@@ -25,15 +22,22 @@ from keras_transfer.freezing.phase import Phase
 from keras_transfer.optimizers.copying import copy_optimizer
 from keras_transfer.recipes.cache_arguments import read_cache_arguments
 from keras_transfer.recipes.class_weights import choose_class_weight
+from keras_transfer.recipes.find_baselines import (
+    add_scratch,
+    check_baselines,
+    check_slices,
+    find_baselines,
+)
 from keras_transfer.recipes.head_and_after import HeadAndAfter
 from keras_transfer.recipes.make_phases import make_phases
+from keras_transfer.recipes.make_report import make_report
 from keras_transfer.recipes.objective import compile_arguments
 from keras_transfer.recipes.phase_recorder import PhaseRecorder
 from keras_transfer.recipes.rate_trials import collect_batches
-from keras_transfer.recipes.report import Report
-from keras_transfer.recipes.run_settings import describe_run
+from keras_transfer.recipes.run_settings import choose_log_dir, describe_run
 from keras_transfer.recipes.training_data import (
     as_dataset,
+    check_answers,
     check_fit,
     label_spec,
 )
@@ -56,6 +60,8 @@ def fine_tune(
     cached_views: int | None = None,
     mixup: float = 0.0,
     class_weight: dict[int, float] | str | None = None,
+    baselines: bool | str = "auto",
+    slices: Mapping[str, Sequence] | None = None,
     resume: bool = False,
     callbacks=(),
     seed: int | None = None,
@@ -132,6 +138,17 @@ def fine_tune(
             a few examples. Defaults to 0.
         class_weight: As in `fit`; or `"balanced"`, to weight classes by their
             inverse frequency.
+        baselines: Whether to measure what can be had without training the
+            network, for the verdict of the report: with a logistic regression
+            on its frozen features, on those of the same network with random
+            weights, and on the pixels. `"auto"` does that with validation
+            data and where more than the head trains, as it takes one pass
+            over that data and 1,000 examples; `"scratch"` also trains the
+            same model from random weights for as many epochs, which takes as
+            long again or longer. Defaults to `"auto"`.
+        slices: For each name, a value for each validation example, in their
+            order: the camera that took it, say. The report has the accuracy
+            on each part, and names those that do worse than the rest.
         resume: Whether to keep the state of the training under `log_dir`, and
             to go on with it where the same call was interrupted. See
             `PhaseBackup`. Defaults to `False`.
@@ -166,6 +183,8 @@ def fine_tune(
         )
     for data in filter(None, (train, validation_data)):
         check_fit(model, data)
+    check_baselines(baselines, validation_data)
+    check_slices(slices, validation_data)
     given_weight = class_weight
     class_weight = choose_class_weight(
         class_weight, train, max(model.output_shape[-1], 2), verbose
@@ -182,7 +201,7 @@ def fine_tune(
     _name_classes(model, names)
     objective = compile_arguments(model, label_spec(train))
 
-    log_dir = _choose_log_dir(log_dir, model, strategy)
+    log_dir = choose_log_dir(log_dir, model, strategy)
     optimizer = keras.optimizers.get(optimizer or "adam")
     with model.distribute_strategy.scope():
         model.compile(copy_optimizer(optimizer), **objective)
@@ -204,26 +223,30 @@ def fine_tune(
         return accuracy_of(count())
 
     if strategy == "auto" and validation_data is not None:
-        _check_answers(model, validation_data)
+        check_answers(model, validation_data)
+    compared = find_baselines(
+        baselines, model, train, validation_data, phases, seed=seed or 0
+    )
     unfreezing = GradualUnfreezing(phases, reset_optimizer=True)
     recorder = PhaseRecorder(measure)
     best = BestWeights()
     if strategy == "auto":
         best = HeadAndAfter(None if validation_data is None else measure)
+    settings = describe_run(
+        model,
+        strategy,
+        phases,
+        optimizer,
+        class_weight=given_weight,
+        mixup=mixup,
+        cached_views=cached_views,
+        seed=seed,
+    )
     board = log_dir and TransferBoard(
         log_dir,
         validation_data=validation_data,
         class_names=names,
-        settings=describe_run(
-            model,
-            strategy,
-            phases,
-            optimizer,
-            class_weight=given_weight,
-            mixup=mixup,
-            cached_views=cached_views,
-            seed=seed,
-        ),
+        settings=settings,
     )
     if caching is not None:
         # A solver reads the features once more than the epoch does.
@@ -251,58 +274,45 @@ def fine_tune(
             shuffle=isinstance(train, keras.utils.PyDataset),
             verbose=verbose,
         )
-        answers = count()
+        report = make_report(
+            model,
+            measured,
+            predict,
+            class_names=names,
+            slices=slices,
+            measured_on="training" if validation_data is None else "validation",
+            accuracy_before=recorder.before,
+            phases=tuple(recorder.records),
+            weights=best.describe(),
+            log_dir=log_dir,
+            history=fitted.history,
+            baselines=compared,
+            settings=settings,
+        )
     finally:
         if caching:
             caching.release()
         model._cut = None  # and with it, what is cached
-    report = Report(
-        "training" if validation_data is None else "validation",
-        recorder.before,
-        tuple(recorder.records),
-        _class_rows(answers, model, measured, names),
-        best.describe(),
-        log_dir,
-        # Where an example may have several classes, each counts them all.
-        0 if answers is None else int(answers.sum(axis=(-2, -1)).max()),
-    )
+    if baselines == "scratch":
+        compared = add_scratch(
+            compared,
+            fine_tune,
+            model,
+            train,
+            validation_data,
+            epochs=len(fitted.epoch),
+            optimizer=optimizer,
+            class_weight=class_weight,
+            seed=seed,
+        )
+        report = dataclasses.replace(report, baselines=compared)
     if board:
         board.write_text("report", f"```\n{report}\n```")
     phases = unfreezing.phases[: unfreezing.phase_number]
     return TransferResult(model, fitted.history, phases, report, log_dir)
 
 
-def _check_answers(model, data) -> None:
-    x, y = next(iterate_batches(data))
-    few = keras.tree.map_structure(lambda part: part[:2], (x, y))
-    # Eagerly: for two examples, that is quicker than to trace.
-    answer = functools.partial(model, training=False)
-    if count_answers(model, [few], answer) is None:
-        raise ValueError(
-            '"auto" compares the answers of a classifier on validation data. '
-            "For another kind of model name a strategy, or pass phases. "
-            f"Received: strategy='auto', model={model.name}"
-        )
-
-
 def _name_classes(model, names) -> None:
     """Let a model that was built for a number of classes learn their names."""
     if names is not None and getattr(model, "class_names", ()) is None:
         model.class_names = list(names)
-
-
-def _choose_log_dir(log_dir, model, strategy) -> str | None:
-    if log_dir is False:
-        return None
-    if log_dir is None or log_dir is True:
-        label = strategy if isinstance(strategy, str) else "phases"
-        now = datetime.datetime.now().strftime("%Y%m%d-%H%M%S")
-        return os.path.join("logs", f"{now}-{model.name}-{label}")
-    return os.fspath(log_dir)
-
-
-def _class_rows(outcomes, model, data, names) -> list[dict]:
-    if outcomes is None:
-        return []
-    names = name_classes(model, data, len(outcomes), names)
-    return class_rows(outcomes, names)

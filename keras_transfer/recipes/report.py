@@ -5,7 +5,15 @@ import os
 
 import numpy as np
 
-from keras_transfer.recipes.verdict import describe_verdict
+from keras_transfer.insight.baselines import Baselines
+from keras_transfer.insight.calibrate import Calibration
+from keras_transfer.insight.training_signs import describe_signs
+from keras_transfer.insight.verdict import (
+    describe_accuracy,
+    describe_gain,
+    describe_slices,
+    describe_transfer,
+)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -46,6 +54,17 @@ class Report:
         log_dir: Folder of the logs, or `None`.
         examples: How many examples the accuracies were measured on; 0 if that
             is not known.
+        is_exclusive: Whether each example has one class.
+        answers: The labels of these examples and the outputs of the model, or
+            `None`.
+        right: Whether each of them was answered rightly (all of it, where it
+            has several classes), or `None`.
+        history: As `History.history`.
+        baselines: What can be had without training, measured on the same
+            examples, or `None`.
+        calibration: How sure the model is, and should be, or `None`.
+        slices: The accuracy on each part of the examples, from `slice_rows`.
+        settings: How it was trained, by name.
     """
 
     measured_on: str
@@ -55,19 +74,40 @@ class Report:
     weights: str
     log_dir: str | None
     examples: int = 0
+    is_exclusive: bool = True
+    answers: tuple[np.ndarray, np.ndarray] | None = None
+    right: np.ndarray | None = None
+    history: dict = dataclasses.field(default_factory=dict)
+    baselines: Baselines | None = None
+    calibration: Calibration | None = None
+    slices: list[dict] = dataclasses.field(default_factory=list)
+    settings: dict = dataclasses.field(default_factory=dict)
 
     @property
     def verdict(self) -> str:
         """Sentences on what the accuracy is worth, and what gave it."""
         supports = {row["class"]: row["support"] for row in self.classes}
-        is_exclusive = sum(supports.values()) == self.examples
-        return describe_verdict(
-            [phase.accuracy for phase in self.phases],
+        sentences = describe_accuracy(
+            self.accuracy,
             self.examples,
-            supports if is_exclusive else None,
+            supports if self.is_exclusive else None,
             self.measured_on,
             is_chosen=bool(self.weights),
         )
+        if self.baselines is not None:
+            sentences += describe_transfer(self.right, self.baselines)
+        if len(self.phases) > 1:
+            first = self.phases[0].accuracy
+            sentences.append(describe_gain(first, self.accuracy, self.examples))
+        sentences += describe_signs(
+            self.history,
+            [(phase.name, phase.epochs) for phase in self.phases],
+            self.examples,
+        )
+        if self.calibration is not None:
+            sentences.append(f"{self.calibration} `kt.calibrate` applies it.")
+        sentences += describe_slices(self.slices)
+        return "\n".join(sentence for sentence in sentences if sentence)
 
     @property
     def accuracy(self) -> float:
@@ -75,13 +115,28 @@ class Report:
         return self.phases[-1].accuracy
 
     def save(self, path: str | os.PathLike) -> None:
-        """Write the report to a text file.
+        """Write the report to a file, in the form that its name calls for.
+
+        `.html` or `.htm` is a page with figures, which needs no other file
+        and no network; `.md` a model card in Markdown (Mitchell et al. 2019,
+        arXiv:1810.03993), with lines to be completed by hand; and any other
+        name the text that is printed.
 
         Args:
             path: The file; it is replaced if it exists.
         """
-        with open(path, "w", encoding="utf-8") as file:
-            file.write(f"{self}\n")
+        # These import reports themselves.
+        from keras_transfer.recipes.model_card import make_card
+        from keras_transfer.recipes.report_page import make_page
+
+        suffix = os.path.splitext(os.fsdecode(path))[1].lower()
+        forms = {".html": make_page, ".htm": make_page, ".md": make_card}
+        text = forms.get(suffix, str)(self)
+        # Names of folders may hold what is no text.
+        with open(
+            path, "w", encoding="utf-8", errors="backslashreplace"
+        ) as file:
+            file.write(f"{text}\n")
 
     def __str__(self) -> str:
         parts = [

@@ -1,4 +1,7 @@
-"""What tells one training from another, to compare them by."""
+"""What tells one training from another, and where its logs are."""
+
+import datetime
+import os
 
 import keras
 
@@ -42,3 +45,14 @@ def _plain(value) -> bool | int | float | str:
     if value is None or isinstance(value, bool | int | float | str):
         return "none" if value is None else value
     return "given"
+
+
+def choose_log_dir(log_dir, model: keras.Model, strategy) -> str | None:
+    """Choose the folder of the logs, from what `fine_tune` was given."""
+    if log_dir is False:
+        return None
+    if log_dir is None or log_dir is True:
+        label = strategy if isinstance(strategy, str) else "phases"
+        now = datetime.datetime.now().strftime("%Y%m%d-%H%M%S")
+        return os.path.join("logs", f"{now}-{model.name}-{label}")
+    return os.fspath(log_dir)

@@ -1,9 +1,12 @@
 """What `fine_tune` needs to know of the data it is given."""
 
+import functools
+
 import keras
 import numpy as np
 import tensorflow as tf
 
+from keras_transfer.board.answers import count_answers, iterate_batches
 from keras_transfer.data.array_batches import batch_arrays
 
 _BATCH_SIZE = 32
@@ -130,4 +133,18 @@ def check_fit(model: keras.Model, data) -> None:
             f"the images with `image_size={tuple(expected[1:3])}`, or the "
             "backbone with another `input_shape`. Received: data of shape "
             f"{tuple(shape)}, and a model for {tuple(expected)}"
+        )
+
+
+def check_answers(model: keras.Model, data) -> None:
+    """Refuse what has no answers to compare, with a `ValueError`."""
+    x, y = next(iterate_batches(data))
+    few = keras.tree.map_structure(lambda part: part[:2], (x, y))
+    # Eagerly: for two examples, that is quicker than to trace.
+    answer = functools.partial(model, training=False)
+    if count_answers(model, [few], answer) is None:
+        raise ValueError(
+            '"auto" compares the answers of a classifier on validation data. '
+            "For another kind of model name a strategy, or pass phases. "
+            f"Received: strategy='auto', model={model.name}"
         )

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from keras_transfer.insight.zero_shot import answer_zero_shot, map_classes
+from keras_transfer.insight.zero_shot import judge_zero_shot, map_classes
 
 SOURCE = ["tabby", "tiger_cat", "Egyptian cat", "beagle"]
 
@@ -29,5 +29,9 @@ def test_what_does_not_exist(wrong):
 
 def test_probabilities_of_one_meaning_are_summed():
     said = np.array([[0.2, 0.2, 0.2, 0.4], [0.1, 0.1, 0.1, 0.7]])
-    found = answer_zero_shot(said, {0: [0, 1, 2], 4: [3]})
-    assert found.tolist() == [0, 4]
+    mapped = {0: [0, 1, 2], 4: [3]}
+    found = judge_zero_shot(said, np.array([0, 0]), mapped)
+    assert found.tolist() == [1, 0]
+    found = judge_zero_shot(said, np.array([3, 4]), mapped)
+    assert np.isnan(found[0]) and found[1] == 1
+    assert judge_zero_shot(said, np.array([0, 0]), {0: [1]}) is None

@@ -1,0 +1,167 @@
+"""Whether a training helped, in a few sentences."""
+
+import math
+
+import numpy as np
+
+from keras_transfer.board.wilson_interval import wilson_interval
+from keras_transfer.insight.baselines import REGRESSION, Baselines
+
+_AS_GOOD_AS_CHANCE = (
+    ", which may be as good. Do labels and examples belong together, and has "
+    "the head trained long enough?"
+)
+_MODEL = "this model"
+
+
+def describe_accuracy(
+    accuracy: float,
+    examples: int,
+    supports: dict[str, int] | None,
+    measured_on: str,
+    is_chosen: bool,
+) -> list[str]:
+    """Say what an accuracy is worth.
+
+    Args:
+        accuracy: The accuracy, in [0, 1].
+        examples: How many examples it was measured on.
+        supports: How many of them each class has, by its name; `None` where
+            an example may be of several classes.
+        measured_on: `"validation"` or `"training"` data.
+        is_chosen: Whether the weights were chosen on the same examples.
+
+    Returns:
+        Sentences: the accuracy with its 95 % interval (Wilson's), and what
+        the most frequent class alone would give.
+    """
+    if not examples or math.isnan(accuracy):
+        return []
+    low, high = wilson_interval(accuracy, examples)
+    sentences = [
+        f"Verdict: {accuracy:.3f} on {examples:,} {measured_on} examples, so "
+        f"{low:.3f} to {high:.3f} on others like them (95 %)."
+    ]
+    if is_chosen:
+        sentences.append(
+            "Its weights were chosen on them, which flatters it a little."
+        )
+    if measured_on == "training":
+        sentences.append(
+            "Examples that it was not trained on will be less accurate: hold "
+            "some back as `validation_data`."
+        )
+    if supports:
+        name = max(supports, key=supports.get)
+        chance = supports[name] / examples
+        sentences.append(
+            f'Always answering "{name}" would give {chance:.3f}'
+            + ("." if low > chance else _AS_GOOD_AS_CHANCE)
+        )
+    return sentences
+
+
+def describe_gain(first: float, last: float, examples: int) -> str:
+    """Say whether what came after the first phase helped.
+
+    Args:
+        first: The accuracy after the first phase.
+        last: The accuracy at the end.
+        examples: How many examples they were measured on.
+
+    Returns:
+        A sentence; empty where nothing was measured. Less than two standard
+        errors of a difference between two such accuracies may be luck.
+    """
+    if not examples or math.isnan(last):
+        return ""
+    gain = last - first
+    # Never 0: an example more would have been possible to get wrong.
+    mean = ((first + last) * examples / 2 + 0.5) / (examples + 1)
+    error = math.sqrt(2 * mean * (1 - mean) / examples)
+    text = f"What came after the first phase changed that by {gain:+.3f}"
+    if abs(gain) < 2 * error:
+        return f"{text}, which luck may explain (±{2 * error:.3f})."
+    if gain > 0:
+        return f"{text}: it helped."
+    return (
+        f'{text}: it did harm. Try `strategy="extraction"`, a lower '
+        "`learning_rate`, or fewer layer groups."
+    )
+
+
+def describe_transfer(right: np.ndarray, baselines: Baselines) -> list[str]:
+    """Say what a model owes to what its source knows.
+
+    Args:
+        right: Whether it answers each example rightly.
+        baselines: Measured on the same examples, in the same order.
+
+    Returns:
+        Sentences: its gain over a linear probe of the frozen features, and
+        over the best that knows nothing of the source, with 95 % intervals of
+        the paired differences; and whether transfer is negative.
+    """
+    both = Baselines(
+        {**baselines.right, _MODEL: np.asarray(right, "float64")},
+        baselines.measured_on,
+        baselines.seconds,
+    )
+    other = baselines.best_without_source
+    accuracy = {row["baseline"]: row["accuracy"] for row in baselines.rows}
+    gain = both.gain(_MODEL, REGRESSION)
+    sentences = [
+        f"A {REGRESSION} on the frozen features gives "
+        f"{accuracy[REGRESSION]:.3f}: training the network changed that by "
+        f"{_with_interval(gain)}."
+    ]
+    gain = both.gain(_MODEL, other)
+    known = f"the best here is {accuracy[other]:.3f} ({other})"
+    if gain[1] > 0:
+        sentences.append(
+            f"Without what the source knows, {known}: transfer gains "
+            f"{_with_interval(gain)}."
+        )
+    elif gain[2] < 0:
+        sentences.append(
+            f"Negative transfer: without what the source knows, {known}, and "
+            f"this model differs from it by {_with_interval(gain)}. Are inputs "
+            "as the source expects them? Try another source "
+            '(`kt.rank_backbones`), or `strategy="scratch"`.'
+        )
+    else:
+        sentences.append(
+            f"Whether transfer helps is not clear: without what the source "
+            f"knows, {known}; this model differs from it by "
+            f"{_with_interval(gain)}."
+        )
+    features = baselines.gain(REGRESSION, other)
+    if features[2] < 0 and gain[2] >= 0:
+        sentences.append(
+            "The source's features alone are worse than that, by "
+            f"{_with_interval(features)}; training made up for it. Another "
+            "source may do better, or none."
+        )
+    return sentences
+
+
+def describe_slices(rows: list[dict]) -> list[str]:
+    """Name the parts of the data that do worse than the rest.
+
+    Args:
+        rows: From `slice_rows`.
+    """
+    worse = [row for row in rows if row["worse"]]
+    if not worse:
+        return []
+    named = ", ".join(
+        f"{row['slice']} {row['value']} ({row['accuracy']:.3f}, "
+        f"{row['low']:.3f} to {row['high']:.3f})"
+        for row in worse
+    )
+    return [f"Worse than the rest, beyond chance: {named}."]
+
+
+def _with_interval(gain) -> str:
+    mean, low, high = gain
+    return f"{mean:+.3f} ({low:+.3f} to {high:+.3f})"
