@@ -34,9 +34,11 @@ from keras_transfer.data.image_folder import load_image_folder
 from keras_transfer.freezing.phase import Phase
 from keras_transfer.freezing.summary import trainable_summary
 from keras_transfer.freezing.trainable import set_trainable
+from keras_transfer.insight.backbone_ranking import BackboneRanking
 from keras_transfer.insight.baseline import baseline
 from keras_transfer.insight.baselines import Baselines
 from keras_transfer.insight.calibrate import Calibration, calibrate
+from keras_transfer.insight.rank_backbones import rank_backbones
 from keras_transfer.optimizers.discriminative_optimizer import (
     DiscriminativeOptimizer,
 )
@@ -49,6 +51,7 @@ __version__ = "0.1.0"
 
 __all__ = [
     "Backbone",
+    "BackboneRanking",
     "Baselines",
     "BestWeights",
     "Calibration",
@@ -76,6 +79,7 @@ __all__ = [
     "list_backbones",
     "load_backbone",
     "load_image_folder",
+    "rank_backbones",
     "read_run",
     "replace_head",
     "set_trainable",

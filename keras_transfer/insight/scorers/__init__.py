@@ -1,0 +1,1 @@
+"""Scores of a backbone for a task: pure functions of what it computes."""
