@@ -34,6 +34,8 @@ from keras_transfer.data.image_folder import load_image_folder
 from keras_transfer.freezing.phase import Phase
 from keras_transfer.freezing.summary import trainable_summary
 from keras_transfer.freezing.trainable import set_trainable
+from keras_transfer.insight.audit.audit_report import AuditReport
+from keras_transfer.insight.audit_images import audit_images
 from keras_transfer.insight.backbone_ranking import BackboneRanking
 from keras_transfer.insight.baseline import baseline
 from keras_transfer.insight.baselines import Baselines
@@ -50,6 +52,7 @@ from keras_transfer.recipes.transfer_result import TransferResult
 __version__ = "0.1.0"
 
 __all__ = [
+    "AuditReport",
     "Backbone",
     "BackboneRanking",
     "Baselines",
@@ -66,6 +69,7 @@ __all__ = [
     "TrainingOnly",
     "TransferBoard",
     "TransferResult",
+    "audit_images",
     "baseline",
     "build_classifier",
     "cache_features",

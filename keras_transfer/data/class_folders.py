@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from keras_transfer.data.image_decoding import SUFFIXES
 
 _SYSTEM_FILES = {"thumbs.db", "desktop.ini"}
-_SPLIT_NAMES = set("train training val valid validation test testing".split())
+SPLIT_NAMES = set("train training val valid validation test testing".split())
 
 
 def list_image_folder(
@@ -41,7 +41,7 @@ def list_image_folder(
                 left_out["images outside the class folders"] += 1
             continue
         images = []
-        for file in _walk(path, folder):
+        for file in walk_files(path, folder):
             suffix = _suffix(file)
             if suffix in SUFFIXES:
                 images.append(file)
@@ -54,11 +54,16 @@ def list_image_folder(
     return paths, classes, dict(left_out)
 
 
+def is_image_name(path: str) -> bool:
+    """Tell by its suffix whether a file is taken for an image."""
+    return _suffix(path) in SUFFIXES
+
+
 def _suffix(path: str) -> str:
     return os.path.splitext(path)[1].lower()
 
 
-def _walk(top: str, root: str) -> Iterator[str]:
+def walk_files(top: str, root: str) -> Iterator[str]:
     """Yields the files below `top`; links are followed, but never upwards."""
     real = pathlib.Path(top).resolve()
     seen = {real, *real.parents, pathlib.Path(root).resolve()}
@@ -93,7 +98,7 @@ def check_classes(folder: str, classes: list[str], left_out: dict) -> None:
             "There are no readable images here. Pass a folder that holds a "
             "folder of images for each class."
         )
-    elif {name.lower() for name in names} <= _SPLIT_NAMES:
+    elif {name.lower() for name in names} <= SPLIT_NAMES:
         advice = (
             f"The folders {names} look like a finished split, not like "
             "classes. Load each with `validation_split=0`."

@@ -3,9 +3,7 @@
 import functools
 import numbers
 import os
-import pathlib
-import unicodedata
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Mapping
 
 import numpy as np
 import PIL
@@ -20,6 +18,12 @@ from keras_transfer.data.class_folders import (
 from keras_transfer.data.example_digests import digest_texts
 from keras_transfer.data.example_order import shuffle_numbers
 from keras_transfer.data.image_stream import stream_images
+from keras_transfer.data.split_keys import (
+    find_groups,
+    leave_out,
+    link_files,
+    make_key_function,
+)
 
 SPLIT_FILE = ".keras_transfer_split.json"
 
@@ -37,6 +41,8 @@ def load_image_folder(
     on_error: str = "raise",
     split_by: str | Callable[[str], str] = "content",
     split_file: str | os.PathLike | None = "auto",
+    groups: Mapping[str, str] | None = None,
+    exclude: Iterable[str] = (),
     memory_limit: int = 2 * 1024**3,
     max_pixels: int = image_decoding.MAX_PIXELS,
     verbose: bool = True,
@@ -114,6 +120,13 @@ def load_image_folder(
             or `"auto"` and a folder that is read-only, the hash alone
             decides, and small classes may be missing from one side. Defaults
             to `"auto"`.
+        groups: Files that belong together, on whichever side, besides those
+            that `split_by` keeps together and exact copies: the report of
+            `audit_images`, or a dictionary from paths (absolute or inside
+            `folder`) to names of groups. Files in no group stay where they
+            were without. Defaults to `None`.
+        exclude: Paths to leave out, absolute or inside `folder`, as
+            `report.exclude()` gives them. Defaults to none.
         memory_limit: Bytes of decoded images to keep. Defaults to 2 GiB,
             which is 14,000 images of 224 x 224.
         max_pixels: An image with more pixels counts as unreadable, so that a
@@ -178,7 +191,7 @@ def load_image_folder(
         pad_to_aspect_ratio=pad_to_aspect_ratio,
         max_pixels=max_pixels,
     )
-    key_of = _key_function(split_by, folder)
+    key_of = make_key_function(split_by, folder)
     keys, contents = {}, {}
 
     def read_with_key(path):
@@ -190,6 +203,13 @@ def load_image_folder(
         return pixels
 
     paths, classes, left_out = list_image_folder(folder)
+    if groups is not None:
+        groups = find_groups(groups, paths, folder)
+    if unwanted := leave_out(exclude, paths, folder):
+        wanted = [i for i, path in enumerate(paths) if path not in unwanted]
+        paths = [paths[i] for i in wanted]
+        classes = [classes[i] for i in wanted]
+        left_out["excluded images"] = len(unwanted)
     check_classes(folder, classes, left_out)
     room = memory_limit // (3 * image_size[0] * image_size[1])
     kept = np.empty((min(len(paths), room), *image_size, 3), "uint8")
@@ -216,6 +236,7 @@ def load_image_folder(
             seed=seed,
             path=path,
             must_write=not automatic,
+            links=groups and link_files(groups, paths, contents),
         )
         notes += _describe_missing(folder, classes, in_validation)
         if written:
@@ -279,25 +300,6 @@ def _list_unreadable(folder, paths, reasons, on_error):
             f'`on_error="skip"`. Received: folder={folder}'
         )
     return f"Skipped {len(lines)} files that cannot be read:\n{listing}"
-
-
-def _key_function(split_by, folder):
-    if split_by == "content":
-        return None
-    if split_by == "name":
-        # macOS stores accents decomposed, others as they were typed.
-        return lambda path: unicodedata.normalize(
-            "NFC", pathlib.Path(path).stem
-        )
-    _require(
-        callable(split_by),
-        '"content", "name" or a function of a path',
-        split_by=split_by,
-    )
-    # Without the folder, the keys stay the same when it is moved.
-    return lambda path: str(
-        split_by(pathlib.Path(path).relative_to(folder).as_posix())
-    )
 
 
 def _describe_missing(folder, classes, in_validation):

@@ -13,6 +13,10 @@ small class may fall on one side. So:
   deviation of `sqrt(split * (1 - split) / n)`. Exact shares would need a
   memory of every file.
 - Files of equal keys are on the same side, in whatever classes they are.
+- Files of one group, where groups are given, share a key: one that is pinned
+  if there is one, else the least of their keys. So a file in no group, or in
+  one of its own, stays where it was. What joins a group later may move to the
+  group's side, or the whole group to another, unless it is pinned.
 - Only a class that the hash leaves wholly on one side is corrected: the file
   whose hash is nearest to the threshold changes sides, or, in a class of one
   file, the file goes to training. The sides of all files of such a class are
@@ -25,7 +29,7 @@ import hashlib
 import itertools
 import json
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 
 
 def content_key(path: str | os.PathLike) -> str:
@@ -98,6 +102,44 @@ def stable_split(
     return [sides[key] for key in keys], pins
 
 
+def merge_keys(
+    keys: Sequence[str],
+    links: Sequence[Iterable[str]],
+    pinned: Collection[str] = (),
+) -> list[str]:
+    """Gives files that belong together the same key.
+
+    Args:
+        keys: The key of each file.
+        links: The names of what each file shares with others: two files with
+            a common name, or of equal keys, belong together.
+        pinned: Keys that are preferred.
+
+    Returns:
+        For each file the least key, of those pinned if there are some, of all
+        files that it belongs together with, over others too.
+    """
+    leader = {}
+
+    def find(node):
+        root = node
+        while leader.setdefault(root, root) != root:
+            root = leader[root]
+        while leader[node] != root:
+            leader[node], node = root, leader[node]
+        return root
+
+    for key, names in zip(keys, links, strict=True):
+        for name in names:
+            leader[find(("key", key))] = find(("link", name))
+    best = {}
+    for key in set(keys):
+        root = find(("key", key))
+        rank = key not in pinned, key
+        best[root] = min(best.get(root, rank), rank)
+    return [best[find(("key", key))][1] for key in keys]
+
+
 def remembered_split(
     classes: Sequence[str],
     keys: Sequence[str],
@@ -106,6 +148,7 @@ def remembered_split(
     seed: int,
     path: str | os.PathLike | None,
     must_write: bool = True,
+    links: Sequence[Iterable[str]] | None = None,
 ) -> tuple[list[bool], bool]:
     """Splits with the pins in a JSON file, and adds new ones to it.
 
@@ -119,11 +162,17 @@ def remembered_split(
         must_write: Whether to raise if the file cannot be written. If
             `False`, new corrections, which would be forgotten, are not made.
             Defaults to `True`.
+        links: As for `merge_keys`. Defaults to `None`: keys alone decide.
 
     Returns:
         Tuple `(in_validation, written)`: a list of booleans, one a file, and
         whether pins were added to the JSON file.
     """
+    saved = {} if path is None else _read_pins(path)
+    name = f"validation_split={float(validation_split)} seed={seed}"
+    pins = saved.get(name, {})
+    if links:
+        keys = merge_keys(keys, links, pins)
     split = functools.partial(
         stable_split,
         classes,
@@ -133,9 +182,6 @@ def remembered_split(
     )
     if path is None:
         return split(correct=False)[0], False
-    saved = _read_pins(path)
-    name = f"validation_split={float(validation_split)} seed={seed}"
-    pins = saved.get(name, {})
     in_validation, new_pins = split(pins=pins)
     if new_pins != pins:
         try:

@@ -10,6 +10,7 @@ import pytest
 from keras_transfer.data.splits import (
     content_key,
     hash_fraction,
+    merge_keys,
     remembered_split,
     stable_split,
 )
@@ -169,3 +170,56 @@ def test_content_key_follows_bytes_and_not_names(tmp_path):
         (tmp_path / name).write_bytes(data)
     a, b, c = (content_key(tmp_path / name) for name in "abc")
     assert a == b != c
+
+
+def _components(keys, links):
+    """What belongs together, by following links again and again."""
+    sets = [{f"key {k}", *ls} for k, ls in zip(keys, links, strict=True)]
+    for _ in sets:
+        sets = [set().union(*(t for t in sets if t & s)) for s in sets]
+    return sets
+
+
+def test_merged_keys_are_those_of_what_belongs_together():
+    rng = random.Random(0)
+    for _ in range(50):
+        keys = [f"k{rng.randrange(12)}" for _ in range(20)]
+        links = [
+            [f"l{rng.randrange(15)}" for _ in range(rng.randrange(3))]
+            for _ in keys
+        ]
+        pinned = {f"k{rng.randrange(12)}" for _ in range(2)}
+        expected = []
+        for members in _components(keys, links):
+            its_keys = {m[4:] for m in members if m.startswith("key ")}
+            expected.append(min(its_keys & pinned or its_keys))
+        assert merge_keys(keys, links, pinned) == expected
+
+
+def test_links_leave_what_is_alone_where_it_was(tmp_path):
+    classes, keys = ["a", "b"] * 100, _keys("k", 200)
+    options = dict(validation_split=0.3, seed=0, path=None)
+    plain, _ = remembered_split(classes, keys, **options)
+    links = [[f"content {key}"] for key in keys]
+    assert remembered_split(classes, keys, links=links, **options)[0] == plain
+    for i in range(40, 60):
+        links[i].append("group")
+    linked, _ = remembered_split(classes, keys, links=links, **options)
+    assert len(set(linked[40:60])) == 1
+    assert linked[:40] + linked[60:] == plain[:40] + plain[60:]
+
+
+def test_pinned_files_keep_their_side_when_they_get_a_group(tmp_path):
+    path = tmp_path / "split.json"
+    options = dict(validation_split=0.001, seed=0, path=path)
+    classes, keys = ["a"] * 3 + ["b"] * 3, _keys("k", 6)
+    before, written = remembered_split(classes, keys, **options)
+    assert written and sum(before) == 2
+    # A new file, whose key is less than all others, is a copy of one of them.
+    pinned = before.index(True)
+    links = [[] for _ in range(7)]
+    links[pinned], links[6] = ["group"], ["group"]
+    after, _ = remembered_split(
+        [*classes, classes[pinned]], [*keys, "a"], links=links, **options
+    )
+    assert after[:6] == before and after[6]

@@ -153,11 +153,13 @@ def test_bad_input():
 
 
 def test_on_real_pictures_imagenet_helps():
-    data = kt.load_image_folder(CLIPART, image_size=64, verbose=False)
+    train, validation = kt.load_image_folder(
+        CLIPART, image_size=64, verbose=False
+    )
     backbone = kt.load_backbone(
         "bundled:efficientnet_lite0", input_shape=(64, 64, 3)
     )
-    found = baseline(data, backbone)
+    found = baseline(train.take(8), backbone, validation)
     assert found.gain()[1] > 0
     assert found.verdict.startswith("The source helps")
     accuracy = {row["baseline"]: row["accuracy"] for row in found.rows}
