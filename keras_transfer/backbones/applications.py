@@ -19,6 +19,7 @@ _CONVENTIONS = (
     (r"resnet\d+", "caffe"),
     (r"vgg\d+", "caffe"),
     (r"densenet\d+", "torch"),
+    (r"efficientnetlite\d", "lite"),  # ours
     # Families that hold their preprocessing inside.
     (r"mobilenetv3(small|large)", None),
     (r"efficientnet(v2)?-?[bsml]\d?", None),

@@ -158,6 +158,7 @@ def test_the_convention_follows_from_the_name():
     for name, kind in [
         ("vgg16", "CaffePreprocessing"),
         ("xception", "Rescaling"),
+        ("efficientnet_lite0", "Rescaling"),
         ("mine", "Identity"),
     ]:
         model = classifier(layers.Dense(3, activation="softmax"))
