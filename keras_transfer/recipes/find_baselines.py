@@ -15,6 +15,8 @@ from keras_transfer.insight.baselines import Baselines
 from keras_transfer.insight.model_baselines import model_baselines
 
 SCRATCH = "the same model, trained from scratch"
+# Epochs of more than the head, each of which takes three passes or so.
+_WORTH_A_PASS = 10
 
 
 def check_baselines(baselines: bool | str, validation_data) -> None:
@@ -77,11 +79,11 @@ def find_baselines(
     Raises:
         ValueError: If they were asked for and cannot be measured.
     """
-    only_head = all(phase.train == "head" for phase in phases)
     is_optional = baselines == "auto"
+    below = sum(p.epochs for p in phases if p.train != "head")
     if not baselines or validation_data is None:
         return None
-    if is_optional and only_head:
+    if is_optional and below < _WORTH_A_PASS:
         return None
     try:
         return model_baselines(model, train, validation_data, seed=seed)

@@ -141,11 +141,12 @@ def fine_tune(
         baselines: Whether to measure what can be had without training the
             network, for the verdict of the report: with a logistic regression
             on its frozen features, on those of the same network with random
-            weights, and on the pixels. `"auto"` does that with validation
-            data and where more than the head trains, as it takes one pass
-            over that data and 1,000 examples; `"scratch"` also trains the
-            same model from random weights for as many epochs, which takes as
-            long again or longer. Defaults to `"auto"`.
+            weights, and on the pixels, all in one pass over the validation
+            data and at most 1,000 examples. `"auto"` does that where more
+            than the head trains for ten epochs or more, so that it hardly
+            shows; `"scratch"` also trains the same model from random weights
+            for as many epochs, which takes as long again or longer. Defaults
+            to `"auto"`.
         slices: For each name, a value for each validation example, in their
             order: the camera that took it, say. The report has the accuracy
             on each part, and names those that do worse than the rest.

@@ -10,7 +10,7 @@ from keras_transfer.insight import baselines as named
 from keras_transfer.recipes.find_baselines import SCRATCH
 from tests.networks import tiny_backbone
 
-PHASES = [kt.Phase("head", 2, 0.01), kt.Phase("all", 1, 1e-3)]
+PHASES = [kt.Phase("head", 2, 0.01), kt.Phase("all", 10, 1e-3)]
 
 
 def pictures(count=48, seed=0):
@@ -88,10 +88,12 @@ def make_folder(folder):
     return folder
 
 
-def test_a_head_alone_is_not_worth_the_pass():
+def test_a_short_training_is_not_worth_the_pass():
     assert train(strategy="extraction", epochs=1).report.baselines is None
     asked = train(strategy="extraction", epochs=1, baselines=True)
     assert asked.report.baselines is not None
+    few = [kt.Phase("head", 9, 0.01), kt.Phase("top:2", 9, 1e-3)]
+    assert train(strategy=few).report.baselines is None
 
 
 def test_from_scratch_it_learns_as_long_and_leaves_the_model():
