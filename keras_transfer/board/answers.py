@@ -193,6 +193,37 @@ def name_classes(
     )
 
 
+def check_names(
+    model: keras.Model,
+    answers: Mapping[str, tuple],
+    names: Sequence | Mapping | None,
+) -> None:
+    """Refuse names by output where no output is called so.
+
+    Args:
+        model: The model.
+        answers: From `collect_answers`.
+        names: As for `name_classes`.
+
+    Raises:
+        ValueError: If there are such names.
+    """
+    if not isinstance(names, Mapping) or not answers:
+        return
+    if "" in answers:
+        raise ValueError(
+            "`class_names` must be a list in the order of the outputs, as the "
+            "model has one output; a dictionary has such a list by the name "
+            f"of each of several outputs. Received: class_names={names}"
+        )
+    known = {*answers, *(getattr(model, "output_names", None) or ())}
+    if not known >= set(names):
+        raise ValueError(
+            "`class_names` must have a list by the name of an output: "
+            f"{', '.join(answers)}. Received: class_names={names}"
+        )
+
+
 def check_labelled_data(data) -> None:
     """Refuse what `iterate_batches` cannot iterate over, or not to its end.
 
@@ -200,21 +231,29 @@ def check_labelled_data(data) -> None:
         data: Anything; `None` passes.
 
     Raises:
-        ValueError: If the data is of another kind, or never ends.
+        ValueError: If the data is of another kind, empty, or never ends.
     """
-    known = (tuple, tf.data.Dataset, keras.utils.PyDataset)
-    if data is not None and not isinstance(data, known):
+    if data is None:
+        return
+    if isinstance(data, tf.data.Dataset):
+        length = int(data.cardinality())
+    elif isinstance(data, keras.utils.PyDataset):
+        length = data.num_batches
+    elif isinstance(data, tuple):
+        length = next(map(len, keras.tree.flatten(data)), 0)
+    else:
         raise ValueError(
             "`validation_data` must be a tuple of arrays, a `tf.data.Dataset` "
             f"or a `PyDataset`. Received: validation_data={data!r}"
         )
-    if isinstance(data, tf.data.Dataset):
-        endless = int(data.cardinality()) == tf.data.INFINITE_CARDINALITY
-    else:
-        endless = getattr(data, "num_batches", 0) is None
-    if endless:
+    if length in (None, tf.data.INFINITE_CARDINALITY):
         raise ValueError(
             "`validation_data` must end somewhere. "
+            f"Received: validation_data={data!r}"
+        )
+    if not length:
+        raise ValueError(
+            "`validation_data` must have examples. "
             f"Received: validation_data={data!r}"
         )
 

@@ -63,7 +63,7 @@ def count_outcomes(
         return confusion_matrix(labels, chosen[:, 0], 2)
     if labels.shape != outputs.shape or labels.min() < 0 or labels.max() > 1:
         return None
-    if _sum_to_one(labels) and (not binary_loss or _sum_to_one(outputs)):
+    if sum_to_one(labels) and (not binary_loss or sum_to_one(outputs)):
         return confusion_matrix(
             labels.argmax(axis=1), outputs.argmax(axis=1), classes
         )
@@ -169,15 +169,16 @@ def class_report_markdown(
     return "\n".join(lines)
 
 
+def sum_to_one(values: np.ndarray) -> bool:
+    """Tell whether each row, of labels or of outputs, is one in all."""
+    return bool(np.allclose(values.sum(axis=1), 1, atol=1e-2))
+
+
 def escape_markdown(text: str) -> str:
     """Escape text so that markdown, and a table's cell, shows it as it is."""
     text = " ".join(str(text).split())
     text = re.sub(r"([\\`*_\[\]#|])", r"\\\1", text)
     return text.replace("&", "&amp;").replace("<", "&lt;")
-
-
-def _sum_to_one(values) -> bool:
-    return bool(np.allclose(values.sum(axis=1), 1, atol=1e-2))
 
 
 def _divide(numerator, denominator) -> np.ndarray:

@@ -18,6 +18,7 @@ from keras_transfer.board.drawing import (
     text_style,
 )
 
+MOST_CLASSES_DRAWN = 1000  # as a pixel each can still be told apart
 _SIDE = 480  # of the matrix in pixels, as far as its cells stay within bounds
 _MIN_CELL, _MAX_CELL = 12, 72
 _MAX_SIDE = 1200

@@ -6,7 +6,7 @@ from typing import NamedTuple
 import keras
 import numpy as np
 
-from keras_transfer.board.class_report import escape_markdown
+from keras_transfer.board.class_report import escape_markdown, sum_to_one
 from keras_transfer.board.wilson_interval import wilson_interval
 
 _FEW = 10  # examples of a class
@@ -32,8 +32,9 @@ def count_labels(labels, outputs: int) -> LabelCounts | None:
     """Count the examples of each class.
 
     Args:
-        labels: The labels of all examples: numbers, one-hot, or several
-            classes marked for each.
+        labels: The labels of all examples: numbers, one-hot, shares that sum
+            to one, of which the largest counts, or several classes marked for
+            each.
         outputs: How many outputs the classifier has. One output means two
             classes.
 
@@ -48,9 +49,16 @@ def count_labels(labels, outputs: int) -> LabelCounts | None:
         labels = labels[:, 0]
     if not labels.size or labels.dtype.kind not in "biuf":
         return None
+    if not np.isfinite(labels).all():
+        return None
+    classes = max(outputs, 2)
     if labels.ndim == 2 and labels.shape[1] == outputs:
-        return LabelCounts(len(labels), (labels > 0.5).sum(axis=0))
-    classes, numbers = max(outputs, 2), labels.astype("int64")
+        if labels.min() < 0 or labels.max() > 1:
+            return None
+        if not sum_to_one(labels):
+            return LabelCounts(len(labels), (labels > 0.5).sum(axis=0))
+        labels = labels.argmax(axis=1)
+    numbers = labels.astype("int64")
     is_number = labels.ndim == 1 and np.array_equal(numbers, labels)
     if not is_number or numbers.min() < 0 or numbers.max() >= classes:
         return None
@@ -141,22 +149,26 @@ def _overview(parts, names) -> list[str]:
         return f"{names[part.classes.argmax()]} ({share:.1%})"
 
     rows = {
-        "examples": [f"{part.examples:,}" for part in parts.values()],
-        "classes": [str((p.classes > 0).sum()) for p in parts.values()],
-        "fewest of a class": [f"{p.classes.min():,}" for p in parts.values()],
-        "most of a class": [f"{p.classes.max():,}" for p in parts.values()],
-        "most frequent": [name_largest(part) for part in parts.values()],
+        "examples": lambda part: f"{part.examples:,}",
+        "classes": lambda part: str((part.classes > 0).sum()),
+        "fewest of a class": lambda part: f"{part.classes.min():,}",
+        "most of a class": lambda part: f"{part.classes.max():,}",
+        "most frequent": name_largest,
     }
-    return _table("", parts, rows)
+    return _table(
+        "",
+        parts,
+        [[name, *map(cell, parts.values())] for name, cell in rows.items()],
+    )
 
 
 def _class_table(parts, names) -> list[str]:
     first = next(iter(parts.values()))
     order = np.argsort(first.classes, kind="stable")
-    rows = {
-        names[i]: [f"{part.classes[i]:,}" for part in parts.values()]
+    rows = [
+        [names[i], *(f"{part.classes[i]:,}" for part in parts.values())]
         for i in order[:_MOST_ROWS]
-    }
+    ]
     table = _table("class", parts, rows)
     if len(order) > _MOST_ROWS:
         table.append(f"\nThe {_MOST_ROWS} rarest of {len(order)} classes.")
@@ -168,6 +180,4 @@ def _table(title, columns, rows) -> list[str]:
         f"| {' | '.join([title, *columns])} |",
         f"|:--|{'--:|' * len(columns)}",
     ]
-    return lines + [
-        f"| {' | '.join([name, *cells])} |" for name, cells in rows.items()
-    ]
+    return lines + [f"| {' | '.join(cells)} |" for cells in rows]

@@ -1,13 +1,13 @@
 """What a backbone makes of examples, before the head judges it."""
 
-import contextlib
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 
 import keras
 import tensorflow as tf
 
 from keras_transfer.backbones.layer_groups import layer_groups
 from keras_transfer.board.answers import as_float32
+from keras_transfer.board.layer_inputs import hear_inputs
 from keras_transfer.freezing.quiet_function import quiet_function
 
 
@@ -30,7 +30,7 @@ def make_embed(model: keras.Model) -> Callable:
     layer = _find_first_of_head(model)
 
     def embed(x):
-        with _hear_inputs(layer) as heard:
+        with hear_inputs(layer) as heard:
             outputs = model(x, training=False)
         if not heard:
             raise ValueError(f"`{layer.name}` is not called by {model.name}.")
@@ -47,23 +47,6 @@ def _find_first_of_head(model) -> keras.layers.Layer:
             if inner._trainable_variables:
                 return inner
     raise ValueError(f"The model has no head. Received: model={model.name}")
-
-
-@contextlib.contextmanager
-def _hear_inputs(layer) -> Iterator[list]:
-    """Keep what a layer is called with first."""
-    heard, call = [], layer.call
-
-    def hear(*args, **kwargs):
-        if not heard:
-            heard.extend(keras.tree.flatten(args[:1] or kwargs))
-        return call(*args, **kwargs)
-
-    vars(layer)["call"] = hear
-    try:
-        yield heard
-    finally:
-        del vars(layer)["call"]
 
 
 def _as_vectors(tensor):

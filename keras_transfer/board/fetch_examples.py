@@ -15,6 +15,11 @@ _BATCH_SIZE = 32
 
 def keeps_order(data) -> bool:
     """Tell whether the examples of some data come as they are each time."""
+    if isinstance(data, keras.utils.PyDataset):
+        # There it shuffles, if it does; Keras's own say whether.
+        plain = keras.utils.PyDataset.on_epoch_end
+        is_plain = type(data).on_epoch_end is plain
+        return is_plain or not getattr(data, "shuffle", True)
     if not isinstance(data, tf.data.Dataset):
         return True
     # What makes an example of its number is Python, but always the same.
@@ -45,9 +50,15 @@ def look_at_batch(data) -> tuple:
 
     Args:
         data: As for `iterate_batches`.
+
+    Raises:
+        ValueError: If there is none.
     """
     if not isinstance(data, tf.data.Dataset):
-        return next(iterate_batches(data))
+        batch = next(iterate_batches(data), None)
+        if batch is None:
+            raise ValueError(f"There are no examples. Received: data={data!r}")
+        return batch
     x, y, _ = keras.utils.unpack_x_y_sample_weight(data.element_spec)
     return x, y
 
@@ -70,29 +81,34 @@ def _count(batch) -> int:
     return len(keras.tree.flatten(batch)[0])
 
 
-def fetch_rows(data, rows: Sequence[int]) -> Iterator[tuple]:
-    """Go through some examples only.
+def fetch_inputs(data, rows: Sequence[int]) -> Iterator:
+    """Go through the inputs of some examples only.
 
     Args:
         data: As for `iterate_batches`.
         rows: Their numbers, rising.
 
     Yields:
-        Batches `(x, y)` of 32 of them; the last one may be smaller.
+        Batches of 32 of them, in NumPy; the last one, and one before examples
+        of another size, may be smaller.
     """
     kept, start, rows = [], 0, np.asarray(rows)
-    for batch in iterate_batches(data):
-        flat = keras.tree.flatten(batch)
-        stop = start + _count(batch)
-        for row in rows[(rows >= start) & (rows < stop)] - start:
-            # Copies, or each would keep its whole batch.
-            kept.append([np.array(part[row]) for part in flat])
+    for x, _ in iterate_batches(data):
+        stop = start + _count(x)
+        picked = rows[(rows >= start) & (rows < stop)] - start
         start = stop
-        while len(kept) >= _BATCH_SIZE:
-            yield _stack(batch, kept[:_BATCH_SIZE])
-            del kept[:_BATCH_SIZE]
+        if not picked.size:
+            continue
+        # Of pandas, numbers in brackets would be columns.
+        flat = map(keras.ops.convert_to_numpy, keras.tree.flatten(x))
+        for example in zip(*(part[picked] for part in flat), strict=True):
+            is_full = len(kept) == _BATCH_SIZE
+            if kept and (is_full or _shapes(example) != _shapes(kept[0])):
+                yield _stack(x, kept)
+                kept = []
+            kept.append(example)
     if kept:
-        yield _stack(batch, kept)
+        yield _stack(x, kept)
 
 
 def fetch_images(data, rows: Sequence[int]) -> list[np.ndarray] | None:
@@ -109,7 +125,7 @@ def fetch_images(data, rows: Sequence[int]) -> list[np.ndarray] | None:
     if not keeps_order(data) or not are_images(look_at_batch(data)[0]):
         return None
     order = np.unique(rows)
-    found = [image for x, _ in fetch_rows(data, order) for image in x]
+    found = [image for x in fetch_inputs(data, order) for image in x]
     return [found[i] for i in np.searchsorted(order, rows)]
 
 
@@ -120,6 +136,10 @@ def are_images(x) -> bool:
     return x.shape[-1] in (1, 3, 4)
 
 
-def _stack(batch, examples) -> tuple:
+def _shapes(example) -> list[tuple]:
+    return [np.shape(part) for part in example]
+
+
+def _stack(x, examples):
     parts = [np.stack(part) for part in zip(*examples, strict=True)]
-    return keras.tree.pack_sequence_as(batch, parts)
+    return keras.tree.pack_sequence_as(x, parts)

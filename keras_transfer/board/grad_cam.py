@@ -1,6 +1,6 @@
 """Grad-CAM: where a classifier sees what speaks for a class."""
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 
 import keras
 import numpy as np
@@ -68,7 +68,8 @@ def grad_cam(
     """
     graph = find_classifier_graph(model)
     unrolled = unroll_graph(graph)
-    key = _choose_map(find_feature_maps(model, unrolled.steps), group)
+    maps = find_feature_maps(model, unrolled.steps)
+    key = maps[choose_group(maps, group)]
     images = np.asarray(images)
     _check_images(images, graph.inputs[0].shape)
     count = max(graph.outputs[0].shape[-1], 2)
@@ -86,15 +87,20 @@ def grad_cam(
     return np.concatenate(maps)
 
 
-def _choose_map(maps: dict, group):
+def choose_group(groups: Collection[str], group: str | None) -> str:
+    """Return a group, or the deepest, of those that make a feature map.
+
+    Raises:
+        ValueError: If the group is not among them.
+    """
     if group is None:
-        return list(maps.values())[-1]
-    if group not in maps:
+        return list(groups)[-1]
+    if group not in groups:
         raise ValueError(
             "`group` must be a layer group in which a feature map is made: "
-            f"{', '.join(maps)}. Received: group={group!r}"
+            f"{', '.join(groups)}. Received: group={group!r}"
         )
-    return maps[group]
+    return group
 
 
 def _check_images(images, expected) -> None:
@@ -130,7 +136,7 @@ def _map_batch(unrolled, inputs, key, classes) -> np.ndarray:
     # What a layer may draw or count, even in inference, ends with the scope.
     with keras.StatelessScope():
         run_steps(steps[:cut], values, _never)
-        with tf.GradientTape(watch_accessed_variables=False) as tape:
+        with tf.GradientTape(True, watch_accessed_variables=False) as tape:
             # A tensor of its own: layers may hand on the one that they get.
             features = values[key] = tf.identity(values[key])
             tape.watch(features)
@@ -139,12 +145,26 @@ def _map_batch(unrolled, inputs, key, classes) -> np.ndarray:
             if classes is None:
                 classes = tf.argmax(scores, axis=1)
             chosen = tf.gather(scores, classes, axis=1, batch_dims=1)
-        slopes = tape.gradient(chosen, features, unconnected_gradients="zero")
-    features, slopes = tf.cast(features, "float32"), tf.cast(slopes, "float32")
+        slopes = _find_slopes(tape, chosen, features)
+    features = tf.cast(features, "float32")
     weights = tf.reduce_mean(slopes, axis=(1, 2), keepdims=True)
     maps = tf.nn.relu(tf.reduce_sum(weights * features, axis=-1)).numpy()
     peaks = maps.max(axis=(1, 2), keepdims=True)
     return maps / np.where(peaks > 0, peaks, 1)
+
+
+def _find_slopes(tape, scores, features):
+    """Differentiate, up to a factor that cancels out of the maps.
+
+    In float16 a mean over many places would leave nothing of a slope.
+    """
+    for factor in (1024.0, 1.0):
+        upstream = factor * tf.ones_like(scores)
+        slopes = tape.gradient(scores, features, upstream, "zero")
+        slopes = tf.cast(slopes, "float32")
+        if np.isfinite(slopes).all():  # and not too large for it, either
+            break
+    return slopes
 
 
 def _never(operation) -> bool:

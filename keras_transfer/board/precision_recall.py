@@ -1,5 +1,6 @@
 """Precision and recall of each class, over all thresholds."""
 
+from collections import Counter
 from collections.abc import Sequence
 
 import numpy as np
@@ -25,7 +26,8 @@ def write_precision_recall(
     """Write a curve for each class to the summary writer that is the default.
 
     TensorBoard shows them on its page "PR Curves". Classes without examples
-    have none, and only the first 100 classes have one.
+    have none, and only the first 100 classes have one. Of classes with one
+    name, the number stands behind it.
 
     Args:
         labels: True classes, as numbers, one-hot, or several of them marked
@@ -43,7 +45,8 @@ def write_precision_recall(
     )
     if scores.shape[1] == 1:
         names = names[-1:]
-    is_class = _mark_classes(labels, scores.shape[1])
+    names = _tell_apart(names)
+    is_class = _mark_classes(labels, scores.shape[1], multi_label)
     for name, truth, score in list(
         zip(names, is_class.T, scores.T, strict=True)
     )[:_MOST_CLASSES]:
@@ -52,7 +55,7 @@ def write_precision_recall(
                 f"{prefix}/{name}",
                 count_over_thresholds(truth, score, _THRESHOLDS),
                 step=step,
-                metadata=_describe(str(name), _THRESHOLDS),
+                metadata=_describe(name, _THRESHOLDS),
             )
 
 
@@ -83,10 +86,21 @@ def count_over_thresholds(
     return np.stack(counts).astype("float32")
 
 
-def _mark_classes(labels, outputs: int) -> np.ndarray:
+def _tell_apart(names) -> list[str]:
+    names = list(map(str, names))
+    times = Counter(names)
+    return [
+        f"{name} ({number})" if times[name] > 1 else name
+        for number, name in enumerate(names)
+    ]
+
+
+def _mark_classes(labels, outputs: int, multi_label: bool) -> np.ndarray:
     labels = np.asarray(labels)
     if labels.ndim == 2 and labels.shape[1] == outputs:
-        return labels > 0.5
+        if multi_label or outputs == 1:
+            return labels > 0.5
+        labels = labels.argmax(axis=1)
     labels = labels.reshape(-1)
     if outputs == 1:
         return labels[:, None] > 0.5

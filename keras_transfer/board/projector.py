@@ -1,5 +1,6 @@
 """Points for TensorBoard's projector, with a picture of each."""
 
+import contextlib
 import os
 from collections.abc import Mapping, Sequence
 
@@ -43,9 +44,24 @@ def rotate_points(points: np.ndarray, features: int) -> np.ndarray:
     return left * sizes
 
 
-def has_points(folder: str, name: str) -> bool:
-    """Tell whether points of that name have been written."""
-    return os.path.exists(os.path.join(folder, _file_of(name)))
+def count_points(folder: str, name: str) -> int:
+    """Count the points of that name that have been written."""
+    path = os.path.join(folder, _file_of(name))
+    if not os.path.exists(path):
+        return 0
+    with open(path, encoding="utf-8") as file:
+        return sum(1 for _ in file)
+
+
+def discard_points(folder: str, name: str) -> None:
+    """Remove points, and their folder if nothing else is there.
+
+    Points of a projector that is complete stay.
+    """
+    if not os.path.exists(os.path.join(folder, _CONFIG)):
+        with contextlib.suppress(OSError):
+            os.remove(os.path.join(folder, _file_of(name)))
+            os.rmdir(folder)
 
 
 def write_projector(
@@ -61,7 +77,8 @@ def write_projector(
         folder: Folder of the projector. TensorBoard finds it if it holds an
             event file.
         names: Names of the points. All are of the same examples.
-        columns: What is known of each example, by what that is called.
+        columns: What is known of each example, by what that is called; two
+            at least.
         thumbnails: A `uint8` picture `(height, width, 3)` of each example, no
             side longer than `side`; `None` if they are no images.
         side: Width and height of the place that each has.
@@ -90,9 +107,7 @@ def _file_of(name: str) -> str:
 
 
 def _as_table(columns) -> str:
-    rows = zip(*columns.values(), strict=True)
-    # Of a single column, TensorBoard takes the first row for a point.
-    lines = [columns, *rows] if len(columns) > 1 else rows
+    lines = [columns, *zip(*columns.values(), strict=True)]
     clean = [[" ".join(str(cell).split()) for cell in line] for line in lines]
     return "".join("\t".join(line) + "\n" for line in clean)
 
@@ -113,5 +128,7 @@ def _write_sprite(path, thumbnails, side) -> None:
 
 
 def _write(path: str, text: str) -> None:
-    with open(path, "w", encoding="utf-8") as file:
+    # A training that is killed leaves a whole file or none.
+    with open(f"{path}.part", "w", encoding="utf-8") as file:
         file.write(text)
+    os.replace(f"{path}.part", path)

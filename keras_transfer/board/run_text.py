@@ -31,19 +31,19 @@ def run_markdown(
         )
         for device in devices
     ]
-    rows = {
-        "model": model.name,
-        "weights": f"{count_weights(model.weights):,}",
-        "optimizer": type(model.optimizer).__name__,
-        **{str(name): value for name, value in (settings or {}).items()},
-        "begun": time.strftime("%Y-%m-%d %H:%M"),
-        "on": ", ".join(names) or f"CPU ({platform.machine()})",
-        "with": f"Keras {keras.__version__}, TensorFlow {tf.__version__}",
-    }
+    rows = [
+        ("model", model.name),
+        ("weights", f"{count_weights(model.weights):,}"),
+        ("optimizer", type(model.optimizer).__name__),
+        *(settings or {}).items(),
+        ("begun", time.strftime("%Y-%m-%d %H:%M")),
+        ("on", ", ".join(names) or f"CPU ({platform.machine()})"),
+        ("with", f"Keras {keras.__version__}, TensorFlow {tf.__version__}"),
+    ]
     lines = [
-        f"| {escape_markdown(name.replace('_', ' '))} | "
+        f"| {escape_markdown(str(name).replace('_', ' '))} | "
         f"{escape_markdown(value)} |"
-        for name, value in rows.items()
+        for name, value in rows
     ]
     heading = f"### {escape_markdown(run)}"
     return "\n".join([heading, "", lines[0], "|:--|:--|", *lines[1:]])

@@ -1,10 +1,13 @@
 """A `TensorBoard` callback that shows the answers of a classifier."""
 
-import contextlib
+import functools
 import os
+import warnings
 from collections.abc import Mapping, Sequence
 
 from keras_transfer.board.answers import check_labelled_data
+from keras_transfer.board.feature_maps import feature_map_groups
+from keras_transfer.board.grad_cam import choose_group
 from keras_transfer.callbacks.answer_pages import AnswerPages
 from keras_transfer.callbacks.continuous_tensorboard import (
     ContinuousTensorBoard,
@@ -42,6 +45,11 @@ class AnswerBoard(ContinuousTensorBoard):
     ):
         super().__init__(log_dir, **kwargs)
         check_labelled_data(validation_data)
+        if projector_limit < 0:
+            raise ValueError(
+                "`projector_limit` must be 0 or more. "
+                f"Received: projector_limit={projector_limit}"
+            )
         self.validation_data = validation_data
         if not isinstance(class_names, Mapping | None):
             class_names = list(class_names)
@@ -64,17 +72,28 @@ class AnswerBoard(ContinuousTensorBoard):
             self._answers = None
         if self.class_report_freq and self.validation_data is not None:
             self._attempt("the class report", self._begin_answers)
+            if self.grad_cam_group is not None and self.model.built:
+                self._attempt("Grad-CAM", self._check_group)
         super().on_train_begin(logs)
 
     def on_epoch_begin(self, epoch, logs=None):
+        starts_fit = self._starts_fit
         super().on_epoch_begin(epoch, logs)
-        if self._answers is not None:
-            self._answers.begin_epoch()
-        if not self._has_begun:
+        if self._answers is None:
+            return
+        self._answers.begin_epoch()
+        if starts_fit and self.projector_limit and not self._has_begun:
             # Now, when what is frozen may be cached.
-            self._has_begun = True
-            if self._answers is not None and self.projector_limit:
+            self._has_begun = self.model.built
+            if self._has_begun:
                 self._attempt("the projector", self._begin_embedding)
+            else:
+                warnings.warn(
+                    "TransferBoard has no projector of this `fit`: the model "
+                    "has no weights before its first step. Call it once, or "
+                    "give it a `keras.Input`.",
+                    stacklevel=2,
+                )
 
     def on_test_begin(self, logs=None):
         if self._answers is not None:
@@ -109,49 +128,64 @@ class AnswerBoard(ContinuousTensorBoard):
             self._drawn_epochs = self._next_epoch
             given_up = "the class report" in self._given_up
             if self._answers.is_classifier and not given_up:
-                self._attempt("pictures of the answers", self._write_pictures)
-                self._attempt("Grad-CAM", self._write_explanations)
+                self._attempt("pictures of the answers", self._write_pages)
 
     def _begin_answers(self) -> None:
         self._answers = AnswerPages(
             self.model, self.validation_data, self.class_names
         )
         if self._embeddings:
+            self._embeddings.renew()
             self._answers.predict = self._embeddings.predict
+
+    def _check_group(self) -> None:
+        choose_group(feature_map_groups(self.model), self.grad_cam_group)
 
     def _write_report(self) -> None:
         if self._answers.is_classifier:
             with self._recording(self._val_writer):
                 self._answers.write_report(self._epoch)
 
-    def _write_pictures(self) -> None:
+    def _write_pages(self) -> None:
+        pages, step = self._answers, self._next_epoch - 1
+        pages.update()
+        group = self.grad_cam_group
+        # What one of them cannot show, the others may.
         with self._recording(self._val_writer):
-            self._answers.write_pictures(self._next_epoch - 1)
-
-    def _write_explanations(self) -> None:
-        step, group = self._next_epoch - 1, self.grad_cam_group
-        with self._recording(self._val_writer):
-            self._answers.write_explanations(group, step)
+            for what, write in {
+                "the scores of each class": pages.write_pictures,
+                "precision and recall": pages.write_curves,
+                "pictures of examples": pages.write_examples,
+                "Grad-CAM": functools.partial(pages.write_explanations, group),
+            }.items():
+                self._attempt(what, functools.partial(write, step))
 
     def _describe_data(self) -> None:
-        answers = self._answers.answers if self._answers else {}
+        pages, data = self._answers, self.validation_data
+        if "data" in self._logged or (pages and not pages.is_classifier):
+            return
+        answers = pages.answers if pages else {}
         labels, _ = answers.get("", (None, None))
-        text = describe_data(self.model, labels, self.class_names)
-        if text is not None and "data" not in self._logged:
+        names = self.class_names
+        text = describe_data(self.model, data, labels, names)
+        if text is not None:
             with self._recording(self._train_writer):
                 self.summary.text("data", text, step=self._epoch)
 
     def _begin_embedding(self) -> None:
         folder = os.path.join(self._log_write_dir, "projector")
-        with contextlib.suppress(ValueError):  # there is nothing to embed
-            self._embeddings = EmbeddingPages(
+        try:
+            pages = EmbeddingPages(
                 self.model, self.validation_data, folder, self.projector_limit
             )
-        if self._embeddings:
-            self._embeddings.begin(has_resumed=bool(self._logged))
-            self._answers.predict = self._embeddings.predict
+        except ValueError:  # there is nothing to embed
+            return
+        pages.begin(has_resumed=bool(self._logged))
+        self._embeddings, self._answers.predict = pages, pages.predict
 
     def _end_embedding(self) -> None:
-        self._embeddings.end(self._answers.answers, self.class_names)
-        # TensorBoard looks only where there are events.
-        self._writer(self._embeddings.folder).flush()
+        if self._embeddings.end(self._answers.answers, self.class_names):
+            # TensorBoard looks only where there are events.
+            self._writer(self._embeddings.folder).flush()
+        else:
+            self._embeddings = None

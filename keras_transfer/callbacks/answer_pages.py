@@ -8,6 +8,7 @@ import tensorflow as tf
 
 from keras_transfer.board.answer_pictures import draw_answers
 from keras_transfer.board.answers import (
+    check_names,
     collect_answers,
     gives_logits,
     make_predict,
@@ -15,13 +16,15 @@ from keras_transfer.board.answers import (
     tally_answers,
 )
 from keras_transfer.board.class_report import class_report_markdown
-from keras_transfer.board.confusion_matrix import draw_confusion_matrix
+from keras_transfer.board.confusion_matrix import (
+    MOST_CLASSES_DRAWN,
+    draw_confusion_matrix,
+)
+from keras_transfer.board.example_pictures import draw_examples, fetch_shown
 from keras_transfer.board.explanations import draw_explanations
 from keras_transfer.board.precision_recall import write_precision_recall
 from keras_transfer.board.write_picture import write_picture
 from keras_transfer.callbacks.validation_answers import ValidationAnswers
-
-_MOST_CLASSES_DRAWN = 1000
 
 
 class AnswerPages:
@@ -46,6 +49,7 @@ class AnswerPages:
         self.answers = {}
         self._model, self._data, self._names = model, data, class_names
         self.predict = None
+        self._images = {}
         self._heard = ValidationAnswers(model)
         self._listens = self._heard.can_attach(data)
         if self._listens:
@@ -86,7 +90,7 @@ class AnswerPages:
             end = f"/{name}" if name else ""
             text = class_report_markdown(matrix, names)
             tf.summary.text(f"class_report{end}", text, step=step)
-            if matrix.ndim == 2 and len(matrix) <= _MOST_CLASSES_DRAWN:
+            if matrix.ndim == 2 and len(matrix) <= MOST_CLASSES_DRAWN:
                 picture = draw_confusion_matrix(matrix, names)
                 tag = f"confusion_matrix{end}"
                 write_picture(tag, picture, step)
@@ -94,17 +98,29 @@ class AnswerPages:
             self.is_classifier = False
             self.end()
 
+    def update(self) -> None:
+        """Let the model answer as it is now, for what is written next."""
+        self.answers, self._images = self._collect(), {}
+
     def write_pictures(self, step: int) -> None:
-        """Write pictures and curves of what the model answers as it is now.
+        """Write pictures of the answers.
 
         Args:
             step: Number of the epoch.
         """
-        model, data = self._model, self._data
-        self.answers = self._collect()
-        pictures = draw_answers(model, data, self._names, self.answers)
+        pictures = draw_answers(
+            self._model, self._data, self._names, self.answers
+        )
         for tag, picture in pictures.items():
             write_picture(tag, picture, step)
+
+    def write_curves(self, step: int) -> None:
+        """Write curves of precision and recall.
+
+        Args:
+            step: Number of the epoch.
+        """
+        model = self._model
         for name, matrix, names in self._judge():
             labels, outputs = self.answers[name]
             if np.isfinite(outputs).all():
@@ -117,16 +133,36 @@ class AnswerPages:
                     step=step,
                 )
 
+    def write_examples(self, step: int) -> None:
+        """Write the most confident mistakes and the most uncertain examples.
+
+        Args:
+            step: Number of the epoch.
+        """
+        model, data, answers = self._model, self._data, self.answers
+        self._images = fetch_shown(model, data, answers)
+        pictures = draw_examples(
+            model, data, answers, self._images, self._names
+        )
+        for tag, picture in pictures.items():
+            write_picture(tag, picture, step)
+
     def write_explanations(self, group: str | None, step: int) -> None:
-        """Write what the model looks at in examples of the last pictures.
+        """Write what the model looks at, after `write_examples`.
 
         Args:
             group: As for `grad_cam`.
             step: Number of the epoch.
         """
         picture = draw_explanations(
-            self._model, self._data, self.answers, self._names, group
+            self._model,
+            self._data,
+            self.answers,
+            self._images,
+            self._names,
+            group,
         )
+        self._images = {}
         if picture is not None:
             write_picture("grad_cam", picture, step)
 
@@ -136,6 +172,7 @@ class AnswerPages:
 
     def _judge(self) -> Iterator[tuple]:
         model, data = self._model, self._data
+        check_names(model, self.answers, self._names)
         for name, pair in self.answers.items():
             matrix = tally_answers(model, *pair, name)
             if matrix is not None:

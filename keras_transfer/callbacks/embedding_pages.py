@@ -15,13 +15,14 @@ from keras_transfer.board.embeddings import make_embed
 from keras_transfer.board.fetch_examples import (
     are_images,
     count_examples,
-    fetch_rows,
+    fetch_inputs,
     keeps_order,
     look_at_batch,
     spread_rows,
 )
 from keras_transfer.board.projector import (
-    has_points,
+    count_points,
+    discard_points,
     rotate_points,
     write_points,
     write_projector,
@@ -56,8 +57,13 @@ class EmbeddingPages:
             raise ValueError("The examples have no labels.")
         self.folder = folder
         self._model, self._data = model, data
-        self._embed = make_embed(model)
+        self.renew()
         self._rows = spread_rows(count_examples(data), limit)
+        self._thumbnails = []
+
+    def renew(self) -> None:
+        """Embed anew, where layers may be others than in the last `fit`."""
+        self._embed = make_embed(self._model)
 
     def begin(self, has_resumed: bool) -> None:
         """Embed the examples before training.
@@ -65,8 +71,20 @@ class EmbeddingPages:
         Args:
             has_resumed: Whether an interrupted training goes on, which may
                 have done so.
+
+        Raises:
+            ValueError: If there are no examples, or not as many as it had.
         """
-        if not (has_resumed and has_points(self.folder, _BEFORE)):
+        wanted = len(self._rows)
+        found = count_points(self.folder, _BEFORE) if has_resumed else 0
+        if not wanted or found not in (0, wanted):
+            raise ValueError(
+                "There must be examples, and in a training that goes on the "
+                "same as before: pass the same `validation_data` and "
+                f"`projector_limit`. Received: {wanted} examples to embed; "
+                f"{found} have been"
+            )
+        if not found:
             self._write_points(_BEFORE)
 
     def predict(self, x):
@@ -77,12 +95,16 @@ class EmbeddingPages:
         self,
         answers: Mapping[str, tuple],
         class_names: Sequence | Mapping | None,
-    ) -> None:
+    ) -> bool:
         """Embed the examples after training, and make the projector.
 
         Args:
             answers: From `collect_answers`, for the model as it is now.
             class_names: As for `name_classes`.
+
+        Returns:
+            Whether there is one: not of a model that is no classifier, or
+            answers with what is no number.
         """
         model, rows, columns = self._model, self._rows, {}
         for name, (labels, outputs) in answers.items():
@@ -103,24 +125,34 @@ class EmbeddingPages:
                 "yes" if a == b else "no"
                 for a, b in zip(true, guessed, strict=True)
             ]
-        if columns:
-            self._write_points(_AFTER)
-            names, pictures = (_BEFORE, _AFTER), self._make_thumbnails()
-            write_projector(self.folder, names, columns, pictures, _SIDE)
+        if not columns:
+            discard_points(self.folder, _BEFORE)
+            return False
+        self._write_points(_AFTER)
+        # Of what is cached there have been no images yet.
+        if not self._thumbnails and are_images(look_at_batch(self._data)[0]):
+            for x in fetch_inputs(self._data, self._rows):
+                self._add_thumbnails(x)
+        write_projector(
+            self.folder,
+            (_BEFORE, _AFTER),
+            columns,
+            self._thumbnails or None,
+            _SIDE,
+        )
+        return True
 
     def _write_points(self, name: str) -> None:
         data = find_cached(self._model, self._data)
-        points = [
-            keras.ops.convert_to_numpy(self._embed(x)[0])
-            for x, _ in fetch_rows(data, self._rows)
-        ]
+        takes_pictures = data is self._data and not self._thumbnails
+        points = []
+        for x in fetch_inputs(data, self._rows):
+            points.append(keras.ops.convert_to_numpy(self._embed(x)[0]))
+            if takes_pictures:
+                self._add_thumbnails(x)
         points = rotate_points(np.concatenate(points), _MOST_FEATURES)
         write_points(self.folder, name, points)
 
-    def _make_thumbnails(self) -> list[np.ndarray] | None:
-        pictures = []
-        for x, _ in fetch_rows(self._data, self._rows):
-            if not are_images(x):
-                return None
-            pictures += make_thumbnails(list(x), _SIDE)
-        return pictures
+    def _add_thumbnails(self, x) -> None:
+        if are_images(x):
+            self._thumbnails += make_thumbnails(list(x), _SIDE)

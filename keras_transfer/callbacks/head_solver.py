@@ -11,6 +11,7 @@ from keras.src.trainers.data_adapters.data_adapter_utils import (
 )
 from keras.src.utils import io_utils
 
+from keras_transfer.board.layer_inputs import hear_inputs
 from keras_transfer.caching.cached_data import find_cached_data
 from keras_transfer.callbacks.companion import Companion, find_companions
 from keras_transfer.callbacks.linear_head import find_linear_head, mark_classes
@@ -133,21 +134,9 @@ def _make_features(model, dense) -> Callable:
     """Make a function from inputs to what enters a layer of a model."""
 
     def compute(x):
-        entered = []
-
-        def call(inputs, **kwargs):
-            entered.append(inputs)
-            return type(dense).call(dense, inputs, **kwargs)
-
-        # Wherever the layer is nested, and also from the cut of a model. A
-        # model of its own, up to the layer, would change what the layers know
-        # about the graph that they are in.
-        vars(dense)["call"] = call
-        try:
+        with hear_inputs(dense) as heard:
             model(x, training=False)
-        finally:
-            del vars(dense)["call"]
-        return entered[0]
+        return heard[0]
 
     return compute if model.run_eagerly else quiet_function(compute)
 

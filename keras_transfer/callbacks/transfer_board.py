@@ -34,20 +34,25 @@ class TransferBoard(AnswerBoard):
       and `speed/…`: seconds an epoch, with all that it needs, examples a
       second in the steps of training, and examples that a cache gave;
     - how many examples of each class there are, with warnings of what is too
-      few (`data`), as far as it can be told without reading training data;
+      few (`data`), as far as it can be told without reading training data; it
+      is about a single output;
     - given validation data: a picture of the confusion matrix
       (`confusion_matrix`) and a table of precision, recall, F1 and support of
       each class (`class_report`). Where an example may have several classes,
-      it is the table alone; an output counts as a yes from 0.5 on. Of several
+      it is the table alone; an output counts as a yes above 0.5. Of several
       outputs that tell classes apart, each has its own;
     - given validation data, when a phase has ended: the confusion matrix in
       shares of each class, F1 of each class (`f1`), how far confidence can be
       trusted (`reliability`), and curves of precision and recall; of images
       the most confident mistakes, the most uncertain examples, and where in a
       few of them the model sees its class (`grad_cam`), if the data has the
-      same order each time;
+      same order each time. Where an example may have several classes, it is
+      F1 and the curves; of several outputs, all but `grad_cam`;
     - given such data, in the projector: what enters the head, before and
-      after training, for the same validation examples.
+      after training, for the same validation examples. A `PyDataset` with an
+      `on_epoch_end` counts as one that shuffles, unless its `shuffle` is
+      false; a model that its first step builds has a projector of its second
+      `fit` only.
 
     The page "Custom Scalars" has all curves in a few charts, "Text" also the
     layer groups of each phase, and "HParams" the settings of all runs beside
@@ -85,11 +90,13 @@ class TransferBoard(AnswerBoard):
             or a tuple of arrays. Sample weights are ignored. Optional.
         class_names: Names of the classes, in the order of the outputs.
             Defaults to the `class_names` of the model or of the data. For a
-            model with several outputs, a dictionary by their names.
+            model with several outputs, a dictionary of such lists by the
+            names of the outputs.
         class_report_freq: Every how many epochs to make matrix and report; 0
-            for never, nor pictures of phases. It takes one more pass over the
-            validation data where it is not what `fit` validates on, and for
-            the pictures of a phase. Defaults to 1.
+            for never, nor pictures of phases. Each takes a pass over the
+            validation data where it is not what `fit` validates on, and the
+            pictures of a phase take two, of what is no image one. Defaults to
+            1.
         group_freq: Every how many epochs to measure the layer groups; 0 for
             never, which saves two copies of the weights. A model that its
             first step builds is measured from its second epoch on. Defaults
@@ -97,14 +104,17 @@ class TransferBoard(AnswerBoard):
         grad_cam_group: The layer group whose last feature map Grad-CAM looks
             at. Defaults to the deepest that has one.
         projector_limit: How many validation examples the projector shows, at
-            most; 0 for no projector. They take two passes in a training.
+            most; 0 for no projector. In a `fit` they take a pass before and
+            one after training, one more to count examples unless `(x, y)` are
+            arrays, and one for their pictures where features are cached.
             Defaults to 500.
         settings: Settings of the run by name, for the table that compares
             runs; give all runs the same names. Defaults to `None`: none.
         **kwargs: As for `keras.callbacks.TensorBoard`.
 
     Raises:
-        ValueError: If `validation_data` is of another kind, or never ends.
+        ValueError: If `validation_data` is of another kind, empty, or never
+            ends, or `projector_limit` is negative.
     """
 
     def __init__(

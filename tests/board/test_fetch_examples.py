@@ -1,5 +1,6 @@
 import keras
 import numpy as np
+import pandas as pd
 import pytest
 import tensorflow as tf
 
@@ -7,8 +8,9 @@ import keras_transfer as kt
 from keras_transfer.board.fetch_examples import (
     count_examples,
     fetch_images,
-    fetch_rows,
+    fetch_inputs,
     keeps_order,
+    look_at_batch,
     spread_rows,
 )
 
@@ -48,14 +50,11 @@ KINDS = ["arrays", "dataset", "unknown length", "PyDataset"]
 
 @pytest.mark.parametrize("kind", KINDS)
 def test_rows_are_found_in_batches(kind):
-    x, y = arrays()
+    x, _ = arrays()
     rows = [0, 7, 8, *range(20, 60), 74]
-    found = list(fetch_rows(kinds()[kind], rows))
-    assert [len(labels) for _, labels in found] == [32, 12]
-    np.testing.assert_array_equal(np.concatenate([f[1] for f in found]), rows)
-    np.testing.assert_array_equal(
-        np.concatenate([f[0] for f in found]), x[rows]
-    )
+    found = list(fetch_inputs(kinds()[kind], rows))
+    assert [len(part) for part in found] == [32, 12]
+    np.testing.assert_array_equal(np.concatenate(found), x[rows])
 
 
 @pytest.mark.parametrize("kind", KINDS)
@@ -75,16 +74,35 @@ class Cached(list):
 
 def test_data_is_read_to_its_end():
     data = Cached(kinds()["dataset"])
-    [(_, labels)] = fetch_rows(data, [3, 9])
-    assert labels.tolist() == [3, 9] and data.ends == 1
+    [found] = fetch_inputs(data, [3, 9])
+    np.testing.assert_array_equal(found, arrays()[0][[3, 9]])
+    assert data.ends == 1
 
 
 def test_structures_stay_what_they_are():
     x, y = arrays()
-    data = ({"image": x, "size": y}, {"a": y, "b": y + 1})
-    [(inputs, labels)] = fetch_rows(data, [2, 70])
-    assert inputs["size"].tolist() == [2, 70] == labels["a"].tolist()
-    assert labels["b"].tolist() == [3, 71]
+    [inputs] = fetch_inputs(({"image": x, "size": y}, y), [2, 70])
+    assert inputs["size"].tolist() == [2, 70]
+    np.testing.assert_array_equal(inputs["image"], x[[2, 70]])
+
+
+def test_rows_of_pandas_are_their_places():
+    x, y = arrays()
+    frame = pd.DataFrame(x[:, 0, 0], index=y[::-1])
+    [found] = fetch_inputs((frame, pd.Series(y, index=y[::-1])), [2, 70])
+    np.testing.assert_array_equal(found, x[[2, 70], 0, 0])
+
+
+def test_images_may_have_another_size_in_each_batch():
+    sides = [4, 4, 6, 5]
+    batches = [
+        (np.full((8, side, side, 3), n, "float32"), np.arange(8))
+        for n, side in enumerate(sides)
+    ]
+    found = list(fetch_inputs(batches, [1, 7, 9, 17, 31]))
+    assert [part.shape[:2] for part in found] == [(3, 4), (1, 6), (1, 5)]
+    images = fetch_images(batches, [31, 1])
+    assert [image.max() for image in images] == [3, 0]
 
 
 def test_spread_rows_reach_from_the_first_to_the_last():
@@ -113,6 +131,26 @@ def test_shuffled_data_does_not_keep_its_order(tmp_path):
     shuffled = data.unbatch().shuffle(75).batch(8)
     assert not keeps_order(shuffled)
     assert fetch_images(shuffled, [1]) is None
+
+
+class Shuffled(Batches):
+    def on_epoch_end(self):
+        """Shuffle, as Keras's guide has it."""
+
+
+def test_what_may_happen_between_epochs_is_known():
+    data = Shuffled(*arrays())
+    assert not keeps_order(data) and fetch_images(data, [1]) is None
+    data.shuffle = False
+    assert keeps_order(data)
+    data.shuffle = True
+    assert not keeps_order(data)
+
+
+def test_data_without_examples_is_said():
+    empty = Batches(*arrays(0))
+    with pytest.raises(ValueError, match="no examples. Received: data="):
+        look_at_batch(empty)
 
 
 def test_the_order_of_image_folders_is_known():

@@ -257,6 +257,56 @@ def test_mixed_precision_gives_float32(x, policy):
     )
 
 
+@pytest.mark.parametrize("scale", [1e-3, 500])
+def test_slopes_too_small_or_large_for_float16_are_seen(scale):
+    def build(dtype):
+        inputs = keras.Input((128, 128, 3))
+        y = layers.Conv2D(4, 3, padding="same", dtype=dtype)(inputs)
+        y = layers.GlobalAveragePooling2D(dtype=dtype)(y)
+        return keras.Model(inputs, layers.Dense(2, dtype=dtype)(y))
+
+    x = np.random.default_rng(0).uniform(0, 1, (2, 128, 128, 3))
+    half, single = build("mixed_float16"), build("float32")
+    random = np.random.default_rng(1)
+    for weight in single.weights:
+        weight.assign(random.uniform(-1e-3, 1e-3, weight.shape))
+    single.layers[-1].kernel.assign(random.uniform(-scale, scale, (4, 2)))
+    half.set_weights(single.get_weights())
+    expected = grad_cam(single, x, classes=0)
+    assert expected.any()
+    found = grad_cam(half, x, classes=0)
+    np.testing.assert_allclose(found, expected, atol=0.05)
+
+
+def test_a_cast_hides_no_logits(x):
+    before = keras.config.dtype_policy()
+    keras.config.set_dtype_policy("mixed_bfloat16")
+    try:
+        cast = layers.Activation("linear", dtype="float32")
+        model = pooled_net(cast, activation="softmax")
+    finally:
+        keras.config.set_dtype_policy(before)
+    dense = model.get_layer("dense")
+    dense.kernel.assign(dense.kernel * 1000)
+    # The probabilities are 0 and 1, and have no slope.
+    assert np.all(grad_cam(model, x).max(axis=(1, 2)) == 1)
+
+
+def test_what_goes_past_the_map_does_not_count(x):
+    inputs = keras.Input((8, 8, 3))
+    before = layers.Conv2D(4, 3, activation="relu", name="maps")(inputs)
+    # In inference it hands on the very tensor that it is given.
+    parts = before, layers.Dropout(0.5)(before)
+    pooled = [layers.GlobalAveragePooling2D()(part) for part in parts]
+    outputs = layers.Dense(3)(layers.Concatenate()(pooled))
+    model = keras.Model(inputs, outputs)
+    networks.randomize(model)
+    kernel = model.layers[-1].kernel.numpy()[4:, 1]
+    expected = scaled(feature_maps(model, x) @ kernel)
+    maps = grad_cam(model, x, classes=1)
+    np.testing.assert_allclose(maps, expected, **TOLERANCE)
+
+
 # What it leaves behind.
 
 

@@ -18,7 +18,7 @@ def test_counts_are_those_of_scikit_learn():
     scores = rng.uniform(size=200).round(2)
     truth = rng.uniform(size=200) < scores
     found = count_over_thresholds(truth, scores, 101)
-    for step in (0, 7, 50, 99):
+    for step in (0, 7, 29, 50, 58, 99):
         yes = scores >= step / 100 - 1e-9
         assert found[0, step] == np.sum(yes & truth)
         assert found[1, step] == np.sum(yes & ~truth)
@@ -67,6 +67,29 @@ def test_each_class_with_examples_has_a_curve(tmp_path, from_logits, one_hot):
     assert set(found) == {"precision_recall/ant", "precision_recall/bee"}
     # At 0.45, ant is said of the first and the third.
     assert found["precision_recall/ant"][:, 45].tolist() == [1, 1, 1, 0, 0.5, 1]
+
+
+def test_of_labels_in_shares_the_largest_counts(tmp_path):
+    labels = np.array([[0.4, 0.3, 0.3], [0.3, 0.4, 0.3], [0.4, 0.6, 0]])
+    found = write(tmp_path, labels, OUTPUTS, ["ant", "bee", "cow"])
+    assert set(found) == {"precision_recall/ant", "precision_recall/bee"}
+    assert found["precision_recall/bee"][:4, 0].tolist() == [2, 1, 0, 0]
+
+
+def test_classes_of_one_name_have_a_curve_each(tmp_path):
+    names = ["ant", "ant", "bee"]
+    found = write(tmp_path, np.array([0, 1, 1]), OUTPUTS, names)
+    assert set(found) == {
+        "precision_recall/ant (0)",
+        "precision_recall/ant (1)",
+    }
+    assert found["precision_recall/ant (1)"][0, 45] == 1
+
+
+def test_only_the_first_hundred_classes_have_a_curve(tmp_path):
+    outputs = np.eye(103)
+    found = write(tmp_path, np.arange(103), outputs, list(range(103)))
+    assert set(found) == {f"precision_recall/{n}" for n in range(100)}
 
 
 def test_one_output_has_the_curve_of_the_second_class(tmp_path):

@@ -24,6 +24,19 @@ def test_it_says_what_trains_how_and_on_what():
     assert f"Keras {keras.__version__}" in lines[-1]
 
 
+def test_settings_do_not_replace_what_is_known():
+    model = keras.Sequential([keras.Input((3,)), keras.layers.Dense(2)])
+    model.compile("sgd")
+    text = run_markdown(model, "run", {"weights": "imagenet", "on": "flowers"})
+    for row in (
+        "| weights | 8 |",
+        "| weights | imagenet |",
+        "| on | flowers |",
+    ):
+        assert row in text
+    assert text.count("| on |") == 2
+
+
 def test_there_may_be_no_settings():
     model = keras.Sequential([keras.Input((3,)), keras.layers.Dense(2)])
     model.compile("sgd")

@@ -34,6 +34,16 @@ def test_a_drawing_is_kept_to_the_pixel(tmp_path):
     np.testing.assert_array_equal(shown, picture)
 
 
+def test_a_large_drawing_is_a_jpeg_only_where_that_is_smaller(tmp_path):
+    # Four colours by chance: a few bits a pixel, and no shades for a JPEG.
+    random = np.random.default_rng(0).integers(0, 4, (1000, 1000, 1))
+    picture = np.repeat(random * 85, 3, axis=2).astype("uint8")
+    encoded, shown = write(tmp_path, picture)
+    assert len(encoded) > 150_000
+    assert img_mime_type_detector.from_bytes(encoded) == "image/png"
+    np.testing.assert_array_equal(shown, picture)
+
+
 def test_a_page_of_photographs_is_small(tmp_path):
     picture = load_sample_image("china.jpg")
     encoded, shown = write(tmp_path, picture)

@@ -73,6 +73,24 @@ def test_what_is_cached_is_counted(tmp_path, shuffled):
     assert "| examples | 30 |" in kt.read_run(tmp_path).texts["data"]
 
 
+def test_views_of_an_example_are_one(tmp_path):
+    x = np.random.default_rng(0).uniform(0, 255, (30, 8, 8, 3))
+    network = keras.Sequential(
+        [keras.Input((8, 8, 3)), keras.layers.Conv2D(4, 3)]
+    )
+    flip = keras.layers.RandomFlip("horizontal")
+    model = kt.build_classifier(kt.load_backbone(network), 3, augmentation=flip)
+    kt.fine_tune(
+        model,
+        tf.data.Dataset.from_tensor_slices((x, np.arange(30) % 3)).batch(8),
+        strategy=[kt.Phase("head", 3, 0.1)],
+        cached_views=3,
+        log_dir=tmp_path,
+        verbose=0,
+    )
+    assert "| examples | 30 |" in kt.read_run(tmp_path).texts["data"]
+
+
 def test_image_folders_are_counted(tmp_path):
     train, validation = kt.load_image_folder(
         "examples/data/clipart14", image_size=(8, 8)

@@ -8,6 +8,8 @@ from google.protobuf import text_format
 from tensorboard.plugins import projector
 
 import keras_transfer as kt
+from keras_transfer.board.answers import collect_answers
+from keras_transfer.callbacks.embedding_pages import EmbeddingPages
 
 NAMES = ["ant", "bee", "cow"]
 
@@ -139,6 +141,29 @@ def test_examples_may_have_several_classes(tmp_path):
     assert [row[0] for row in table[1:4]] == ["ant", "ant, bee", "ant, cow"]
 
 
+def test_guesses_read_logits(tmp_path):
+    layers = [keras.layers.Conv2D(1, 1), keras.layers.Flatten()]
+    layers.append(keras.layers.Dense(1))
+    model = keras.Sequential([keras.Input((8, 8, 3)), *layers])
+    # Between 0 and 0.5: a yes as a logit, a no as a probability.
+    model.layers[-1].set_weights([np.zeros((64, 1)), np.array([0.3])])
+    data = np.zeros((30, 8, 8, 3), "float32"), np.ones(30)
+    loss = keras.losses.BinaryCrossentropy(from_logits=True)
+    fit(model, tmp_path, data, loss=loss, class_names=NAMES[:2])
+    _, [_, *table] = read(tmp_path)
+    assert table == [["bee", "bee", "yes"]] * 30
+
+
+def test_what_has_many_features_is_written_with_fewer(tmp_path):
+    x = np.random.default_rng(0).normal(size=(9, 46, 46, 1))
+    layers = [keras.layers.Conv2D(1, 1), keras.layers.Flatten()]
+    layers.append(keras.layers.Dense(3, activation="softmax"))
+    model = keras.Sequential([keras.Input((46, 46, 1)), *layers])
+    fit(model, tmp_path, (x, np.arange(9) % 3))
+    points, _ = read(tmp_path)
+    assert points["before training"].shape == (9, 9)
+
+
 class Kill(keras.callbacks.Callback):
     def on_epoch_end(self, epoch, logs=None):
         if epoch == 1:
@@ -168,6 +193,23 @@ def test_a_resumed_training_keeps_the_points_of_its_start(tmp_path):
     points, _ = read(tmp_path)
     np.testing.assert_allclose(points["before training"], before, rtol=1e-3)
     assert np.abs(points["after training"] - before).max() > 1e-3
+
+
+@pytest.mark.parametrize("limit", [20, 10])
+def test_a_training_goes_on_with_as_many_examples(tmp_path, limit):
+    model, data = build(), images()
+    model.compile("sgd", "sparse_categorical_crossentropy")
+    EmbeddingPages(model, data, tmp_path, 10).begin(has_resumed=False)
+    before = (tmp_path / "before_training.tsv").read_bytes()
+    model.set_weights([0.5 * weight for weight in model.get_weights()])
+    pages = EmbeddingPages(model, data, tmp_path, limit)
+    if limit == 10:
+        pages.begin(has_resumed=True)
+        assert pages.end(collect_answers(model, data), NAMES)
+    else:
+        with pytest.raises(ValueError, match="Received: 20 .* 10 have been"):
+            pages.begin(has_resumed=True)
+    assert (tmp_path / "before_training.tsv").read_bytes() == before
 
 
 def test_a_board_may_go_on_with_another_model(tmp_path):

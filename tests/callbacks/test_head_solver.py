@@ -443,7 +443,7 @@ def test_other_labels_are_refused(labels, options):
     model = build(**options)
     before = values(model)
     data = pictures(4)[0], np.array(labels)
-    with pytest.raises(ValueError, match="needs labels.*Received: labels like"):
+    with pytest.raises(ValueError, match="Labels must say.*Received: labels"):
         solve(model, (data,))
     assert all(map(np.array_equal, before, values(model)))
 

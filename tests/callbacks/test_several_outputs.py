@@ -88,6 +88,15 @@ def test_each_output_has_pages_of_its_own(tmp_path, kind, heard):
     )
 
 
+def test_names_of_no_output_are_said(tmp_path):
+    x, animals, sizes = examples()
+    data = x, [animals, sizes, sizes]
+    names = {"animal": ANIMALS, "Size": SIZES}
+    board = kt.TransferBoard(tmp_path, validation_data=data, class_names=names)
+    with pytest.warns(UserWarning, match="animal, size, weight. Received: cl"):
+        build("list", run_eagerly=True).fit(*data, callbacks=[board], verbose=0)
+
+
 def test_wrong_class_names_of_one_output_are_said(tmp_path):
     x, animals, sizes = examples()
     data = x, [animals, sizes, sizes]

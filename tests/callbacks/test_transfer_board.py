@@ -31,6 +31,7 @@ from keras_transfer.board.confusion_matrix import (
     confusion_matrix,
     draw_confusion_matrix,
 )
+from keras_transfer.board.precision_recall import count_over_thresholds
 from keras_transfer.callbacks.phase_backup import PhaseBackup
 from keras_transfer.callbacks.transfer_board import TransferBoard
 
@@ -345,6 +346,7 @@ def kinds_of_classifier():
         "binary": ((y > 0)[:, None], "sigmoid", "binary_crossentropy"),
         "logit": ((y > 0)[:, None].astype("float32"), None, binary),
         "several": (several, "sigmoid", "binary_crossentropy"),
+        "several logits": (several, None, binary),
         "one of several": (one_hot, "sigmoid", "binary_crossentropy"),
     }
 
@@ -362,9 +364,10 @@ def test_kinds_of_classifier(tmp_path, kind):
     board = TransferBoard(tmp_path, validation_data=data)
     fit(model, board, epochs=1, data=data)
     scores = model.predict(data[0], verbose=0)
+    if "logit" in kind:
+        scores = 1 / (1 + np.exp(-scores.astype("float64")))
     if outputs == 1:
-        yes = scores[:, 0] > (0 if kind == "logit" else 0.5)
-        matrix = confusion_matrix(y[:, 0], yes, 2)
+        matrix = confusion_matrix(y[:, 0], scores[:, 0] > 0.5, 2)
     elif "several" in kind:
         matrix = multilabel_confusion_matrix(y, scores > 0.5)
     else:
@@ -373,6 +376,12 @@ def test_kinds_of_classifier(tmp_path, kind):
     expected = class_report_markdown(matrix, range(len(matrix)))
     assert texts(logs, "class_report") == [expected]
     assert ("confusion_matrix" in logs) == ("several" not in kind)
+    for number in range(outputs):
+        name = 1 if outputs == 1 else number
+        [(_, curve)] = logs[f"precision_recall/{name}"]
+        truth = y[:, number] > 0.5
+        expected = count_over_thresholds(truth, scores[:, number], 101)
+        np.testing.assert_allclose(curve[:4], expected[:4], atol=1)
 
 
 def test_a_regression_model_has_phases_and_no_report(tmp_path):

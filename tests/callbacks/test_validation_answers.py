@@ -102,6 +102,23 @@ def test_what_cannot_be_heard_is_known_before():
     assert not fit(build(), None, None).can
 
 
+def test_what_xla_compiles_is_not_heard():
+    layers = [keras.layers.Flatten(), keras.layers.Dense(3)]
+    model = keras.Sequential([keras.Input((8, 8, 3)), *layers])
+    loss = keras.losses.SparseCategoricalCrossentropy(from_logits=True)
+    model.compile("sgd", loss, jit_compile=True)
+    # `fit` itself would fail.
+    model.fit = lambda: None
+    held_back = data(20, seed=1)
+
+    def fit(validation_data, validation_steps=None):
+        return ValidationAnswers(model).can_attach(validation_data)
+
+    assert not fit(held_back)
+    model.jit_compile = False
+    assert fit(held_back)
+
+
 class OwnLoss(keras.Model):
     def compute_loss(self, x, y, y_pred, sample_weight, *, training):
         return super().compute_loss(x, y, y_pred, sample_weight, training)
