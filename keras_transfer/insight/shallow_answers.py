@@ -99,5 +99,6 @@ def answer_regression(
         np.eye(labels.max() + 1)[labels],
         np.ones(len(train)),
         exclusive=True,
+        tolerance=1e-4,  # In half the time, with the same answers.
     )
     return (x @ solution.kernel + solution.bias).argmax(axis=1)

@@ -58,6 +58,7 @@ def fit_logistic(
     validation: tuple[np.ndarray, np.ndarray] | None = None,
     *,
     exclusive: bool,
+    tolerance: float = _FINE,
 ) -> LogisticRegression:
     """Fit a logistic regression on standardised features.
 
@@ -72,6 +73,7 @@ def fit_logistic(
         validation: More features and labels. Without, `C` is 0.1.
         exclusive: Whether an example belongs to one class (softmax). If not,
             there is a regression for each class (sigmoid).
+        tolerance: Largest slope at which the solver stops. Defaults to 1e-6.
 
     Returns:
         A `LogisticRegression` of features as they are given.
@@ -119,7 +121,7 @@ def fit_logistic(
     best = _USUAL
     if validation is not None:
         best = max(_INVERSE_PENALTIES, key=score)
-    return solve(best, _FINE)
+    return solve(best, tolerance)
 
 
 def _solve(estimator, x, target, weight, classes: int) -> tuple:
