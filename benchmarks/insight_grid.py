@@ -1,0 +1,188 @@
+"""What training more or fewer layer groups reaches, as the ground truth.
+
+    python benchmarks/insight_grid.py --data FOLDER
+
+Tasks are clip art, emoji (as for `strategies.py`) and scikit-learn's digits,
+with 5 or 20 pictures of each class, or 60 % of all (of digits, 60 a class).
+The head trains for 12 epochs; from there, each choice of layer groups trains
+for 18. Kept are the accuracies on validation and test pictures of the end and
+of the mean of head and end, and how long it took. Results are added to
+`--results`, and what is there is not run again.
+"""
+
+import argparse
+import json
+import os
+import pathlib
+import time
+
+import keras
+import numpy as np
+from sklearn.datasets import load_digits
+from strategies import load_tasks
+
+import keras_transfer as kt
+from keras_transfer.recipes.training_data import choose_batch_size
+
+BACKBONE = "bundled:efficientnet_lite0"
+CHOICES = ("head", "top:2", "top:4", "top:8", "all")
+SIZES = {"5 a class": 5, "20 a class": 20, "all": None}
+HEAD_EPOCHS, EPOCHS, RATE = 12, 18, 3e-4
+_LEAST_STEPS = 250
+_MOST_DIGITS = 100  # of a class
+
+
+def main():
+    arguments = read_arguments()
+    tasks = load_grid_tasks(arguments.data, arguments.side)
+    done = read_results(arguments.results)
+    for seed in arguments.seeds:
+        for task, pictures in tasks.items():
+            for size in SIZES:
+                run_cell(arguments.results, done, task, pictures, size, seed)
+    print(table(done))
+
+
+def load_grid_tasks(folder, side):
+    """Return for each task its pictures, by class and name."""
+    tasks = {
+        task: styles[0] for task, styles in load_tasks(folder, side).items()
+    }
+    digits = load_digits()
+    by_class = {}
+    for number, (image, label) in enumerate(
+        zip(digits.images, digits.target, strict=True)
+    ):
+        pictures = by_class.setdefault(str(label), {})
+        if len(pictures) < _MOST_DIGITS:
+            pictures[f"{number:04}"] = enlarge(image, side)
+    return {**tasks, "digits": by_class}
+
+
+def enlarge(digit, side):
+    """Turn a digit of 8 x 8 pixels in [0, 16] into a picture."""
+    grey = np.repeat(digit[..., None] * (255 / 16), 3, axis=-1)
+    return np.array(keras.ops.image.resize(grey, (side, side)))
+
+
+def split(pictures, size, seed):
+    """Return arrays to train on, to validate and to test."""
+    random = np.random.default_rng(seed)
+    parts = [], [], []
+    for label, of_class in enumerate(pictures.values()):
+        names = random.permutation(sorted(of_class))
+        few = SIZES[size]
+        test = len(names) * 2 // 10
+        first = min(few or len(names), len(names) * 6 // 10)
+        second = min(few or len(names), len(names) * 2 // 10)
+        ends = np.cumsum([test, first, second])
+        for part, chosen in zip(parts, np.split(names, ends)[:3], strict=True):
+            part += [(of_class[name], label) for name in chosen]
+    test, train, validation = (
+        tuple(map(np.array, zip(*part, strict=True))) for part in parts
+    )
+    return [
+        (x.astype("float32"), y.astype("int32"))
+        for x, y in (train, validation, test)
+    ]
+
+
+def count_epochs(examples):
+    """Return epochs of the head and after it: longer for few examples."""
+    steps = -(-examples // choose_batch_size(examples))
+    whole = max(HEAD_EPOCHS + EPOCHS, -(-_LEAST_STEPS // steps))
+    return whole - whole * 3 // 5, whole * 3 // 5
+
+
+def run_cell(path, done, task, pictures, size, seed):
+    """Train a head, and from there each choice that is not done."""
+    missing = [c for c in CHOICES if (task, size, seed, c) not in done]
+    if not missing:
+        return
+    keras.utils.clear_session()
+    keras.utils.set_random_seed(seed)
+    train, validation, test = split(pictures, size, seed)
+    head_epochs, epochs = count_epochs(len(train[1]))
+    model = kt.build_classifier(load(train), len(pictures))
+    options = dict(log_dir=False, seed=seed, verbose=0)
+    start = time.perf_counter()
+    kt.fine_tune(
+        model,
+        train,
+        strategy=kt.strategies.extraction(head_epochs),
+        **options,
+    )
+    head_seconds = time.perf_counter() - start
+    head = model.get_weights()
+
+    def measure(weights):
+        model.set_weights(weights)
+        return [
+            float((model.predict(x, verbose=0).argmax(axis=1) == y).mean())
+            for x, y in (validation, test)
+        ]
+
+    for choice in missing:
+        model.set_weights(head)
+        start = time.perf_counter()
+        if choice != "head":
+            phase = kt.Phase(choice, epochs, RATE, schedule="warmup_cosine")
+            kt.fine_tune(model, train, strategy=[phase], **options)
+        seconds = time.perf_counter() - start
+        end = model.get_weights()
+        mean = [a + (b - a) / 2 for a, b in zip(head, end, strict=True)]
+        found = {
+            "head": measure(head),
+            "mean": measure(mean),
+            "end": measure(end),
+            "seconds": [round(head_seconds, 1), round(seconds, 1)],
+            "examples": [len(y) for _, y in (train, validation, test)],
+        }
+        done[task, size, seed, choice] = found
+        add_result(path, [task, size, seed, choice, found])
+
+
+def load(train):
+    return kt.load_backbone(BACKBONE, input_shape=train[0].shape[1:])
+
+
+def read_results(path):
+    if not os.path.exists(path):
+        return {}
+    with open(path) as file:
+        rows = [json.loads(line) for line in file]
+    return {tuple(row[:4]): row[4] for row in rows}
+
+
+def add_result(path, row):
+    print(*row, flush=True)
+    with open(path, "a") as file:
+        file.write(json.dumps(row) + "\n")
+
+
+def table(done):
+    """Format mean and standard deviation over seeds of the test accuracy."""
+    cells = {}
+    for (task, size, _, choice), found in done.items():
+        column = cells.setdefault(f"{task}, {size}", {})
+        column.setdefault(choice, []).append(100 * found["end"][1])
+    lines = [["", *CHOICES], ["---"] * (len(CHOICES) + 1)]
+    for name, column in cells.items():
+        texts = [np.array(column.get(choice, [np.nan])) for choice in CHOICES]
+        lines.append(
+            [name, *(f"{c.mean():.1f} ± {c.std():.1f}" for c in texts)]
+        )
+    return "\n".join(f"| {' | '.join(line)} |" for line in lines)
+
+
+def read_arguments():
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--data", type=pathlib.Path, required=True)
+    parser.add_argument("--results", default="insight_grid.jsonl")
+    parser.add_argument("--seeds", type=int, nargs="+", default=range(5))
+    parser.add_argument("--side", type=int, default=97)
+    return parser.parse_args()
+
+
+if __name__ == "__main__":
+    main()
