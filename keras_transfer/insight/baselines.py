@@ -6,7 +6,7 @@ import numpy as np
 
 from keras_transfer.insight.bootstrap import bootstrap_interval
 
-MOST_FREQUENT = "most frequent class"
+MOST_FREQUENT = "most frequent class of training"
 NEIGHBOURS = "nearest neighbours"
 REGRESSION = "logistic regression"
 RANDOM_NEIGHBOURS = "nearest neighbours, random weights"

@@ -49,29 +49,29 @@ def make_report(
     if outcomes is not None:
         names = name_classes(model, data, len(outcomes), class_names)
         is_exclusive = outcomes.ndim == 2
+        labels, outputs = answers
         logits = gives_logits(model)
+        chances = as_probabilities(
+            outputs, from_logits=logits, multi_label=not is_exclusive
+        )
         if is_exclusive:
-            guesses = read_guesses(*answers[::-1], from_logits=logits)
+            guesses = read_guesses(chances, labels)
             right = guesses.is_right
             true_names = np.array(names, dtype=str)[guesses.labels]
             slices = {"class": true_names, **(slices or {})}
         else:
-            labels, outputs = answers
-            chosen = as_probabilities(
-                outputs, from_logits=logits, multi_label=True
-            )
-            right = ((chosen > 0.5) == (labels > 0.5)).all(axis=1)
+            right = ((chances > 0.5) == (labels > 0.5)).all(axis=1)
         found = {
             "classes": class_rows(outcomes, names),
             "examples": len(right),
             "is_exclusive": is_exclusive,
-            "answers": answers,
+            "answers": (labels, chances),
             "right": right,
             "slices": slice_rows(right, slices or {}),
         }
         if measured_on == "validation":
             # One output is a sigmoid, of two classes that exclude each other.
-            softmax = is_exclusive and outcomes.shape[0] == answers[1].shape[1]
+            softmax = is_exclusive and len(outcomes) == outputs.shape[1]
             with contextlib.suppress(ValueError):  # Soft labels have none.
                 found["calibration"] = measure_calibration(
                     *answers, exclusive=softmax, from_logits=logits

@@ -55,8 +55,8 @@ class Report:
         examples: How many examples the accuracies were measured on; 0 if that
             is not known.
         is_exclusive: Whether each example has one class.
-        answers: The labels of these examples and the outputs of the model, or
-            `None`.
+        answers: The labels of these examples, and the probabilities
+            `(examples, outputs)` that the model gives them; or `None`.
         right: Whether each of them was answered rightly (all of it, where it
             has several classes), or `None`.
         history: As `History.history`.
