@@ -11,15 +11,13 @@ of the mean of head and end, and how long it took. Results are added to
 """
 
 import argparse
-import json
-import os
 import pathlib
 import time
 
 import keras
 import numpy as np
 from sklearn.datasets import load_digits
-from strategies import load_tasks
+from strategies import add_result, load_tasks, read_results
 
 import keras_transfer as kt
 from keras_transfer.recipes.training_data import choose_batch_size
@@ -144,20 +142,6 @@ def run_cell(path, done, task, pictures, size, seed):
 
 def load(train):
     return kt.load_backbone(BACKBONE, input_shape=train[0].shape[1:])
-
-
-def read_results(path):
-    if not os.path.exists(path):
-        return {}
-    with open(path) as file:
-        rows = [json.loads(line) for line in file]
-    return {tuple(row[:4]): row[4] for row in rows}
-
-
-def add_result(path, row):
-    print(*row, flush=True)
-    with open(path, "a") as file:
-        file.write(json.dumps(row) + "\n")
 
 
 def table(done):
