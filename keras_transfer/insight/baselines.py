@@ -25,11 +25,14 @@ class Baselines:
             example: 1, 0, or NaN where it has no answer.
         measured_on: `"validation"`, or `"held-out folds of the training"`.
         seconds: How long it all took.
+        fitted_on: How many training examples they learned from; `None` for
+            all there are.
     """
 
     right: dict[str, np.ndarray]
     measured_on: str
     seconds: float
+    fitted_on: int | None = None
 
     @property
     def rows(self) -> list[dict]:

@@ -1,6 +1,7 @@
 """Baselines of a model that is about to be trained."""
 
 import contextlib
+import dataclasses
 
 import keras
 import tensorflow as tf
@@ -45,8 +46,11 @@ def model_baselines(
     with contextlib.suppress(ValueError):  # A SavedModel has but one state.
         ways["untrained"] = _embed(forget_model(model, seed))
     few = sample_examples(_without_epoch(train), _MOST_EXAMPLES, seed)
+    count = len(few[1])
     few = batch_arrays(few, _BATCH_SIZE)
-    return compare_baselines(ways, [few, validation_data], seed)
+    found = compare_baselines(ways, [few, validation_data], seed)
+    is_limited = count == _MOST_EXAMPLES
+    return dataclasses.replace(found, fitted_on=count if is_limited else None)
 
 
 def _embed(model):

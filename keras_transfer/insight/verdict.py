@@ -1,5 +1,6 @@
 """Whether a training helped, in a few sentences."""
 
+import dataclasses
 import math
 
 import numpy as np
@@ -102,16 +103,17 @@ def describe_transfer(right: np.ndarray, baselines: Baselines) -> list[str]:
         over the best that knows nothing of the source, with 95 % intervals of
         the paired differences; and whether transfer is negative.
     """
-    both = Baselines(
-        {**baselines.right, _MODEL: np.asarray(right, "float64")},
-        baselines.measured_on,
-        baselines.seconds,
+    right = np.asarray(right, "float64")
+    both = dataclasses.replace(
+        baselines, right={**baselines.right, _MODEL: right}
     )
     other = baselines.best_without_source
     accuracy = {row["baseline"]: row["accuracy"] for row in baselines.rows}
     gain = both.gain(_MODEL, REGRESSION)
+    few = baselines.fitted_on
+    some = f" of {few:,} training examples" if few else ""
     sentences = [
-        f"A {REGRESSION} on the frozen features gives "
+        f"A {REGRESSION} on the frozen features{some} gives "
         f"{accuracy[REGRESSION]:.3f}: training the network changed that by "
         f"{_with_interval(gain)}."
     ]

@@ -7,6 +7,7 @@ import tensorflow as tf
 
 import keras_transfer as kt
 from keras_transfer.insight import baselines as named
+from keras_transfer.insight import model_baselines
 from keras_transfer.recipes.find_baselines import SCRATCH
 from tests.networks import tiny_backbone
 
@@ -86,6 +87,14 @@ def make_folder(folder):
         path = folder / str(label) / f"{number}.png"
         keras.utils.save_img(path, image, scale=False)
     return folder
+
+
+def test_of_many_examples_some_are_drawn(monkeypatch):
+    assert train().report.baselines.fitted_on is None
+    monkeypatch.setattr(model_baselines, "_MOST_EXAMPLES", 30)
+    report = train().report
+    assert report.baselines.fitted_on == 30
+    assert "features of 30 training examples gives" in report.verdict
 
 
 def test_a_short_training_is_not_worth_the_pass():
