@@ -13,6 +13,7 @@ RANDOM_NEIGHBOURS = "nearest neighbours, random weights"
 RANDOM_REGRESSION = "logistic regression, random weights"
 PIXELS = "logistic regression, pixels"
 ZERO_SHOT = "zero-shot, the source's own head"
+SCRATCH = "the same model, trained from scratch"
 _WITH_SOURCE = (NEIGHBOURS, REGRESSION, ZERO_SHOT)
 
 

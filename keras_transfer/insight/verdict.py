@@ -6,7 +6,7 @@ import math
 import numpy as np
 
 from keras_transfer.board.wilson_interval import wilson_interval
-from keras_transfer.insight.baselines import REGRESSION, Baselines
+from keras_transfer.insight.baselines import REGRESSION, SCRATCH, Baselines
 
 _AS_GOOD_AS_CHANCE = (
     ", which may be as good. Do labels and examples belong together, and has "
@@ -101,7 +101,10 @@ def describe_transfer(right: np.ndarray, baselines: Baselines) -> list[str]:
     Returns:
         Sentences: its gain over a linear probe of the frozen features, and
         over the best that knows nothing of the source, with 95 % intervals of
-        the paired differences; and whether transfer is negative.
+        the paired differences; and whether transfer is negative. That is said
+        where the model is worse than that best, beyond chance, or where it is
+        below it and the features alone are worse beyond chance; but not where
+        a regression on the same features would have done.
     """
     right = np.asarray(right, "float64")
     both = dataclasses.replace(
@@ -109,40 +112,51 @@ def describe_transfer(right: np.ndarray, baselines: Baselines) -> list[str]:
     )
     other = baselines.best_without_source
     accuracy = {row["baseline"]: row["accuracy"] for row in baselines.rows}
-    gain = both.gain(_MODEL, REGRESSION)
     few = baselines.fitted_on
     some = f" of {few:,} training examples" if few else ""
+    known = f"{accuracy[other]:.3f} ({other})"
+    over_probe = both.gain(_MODEL, REGRESSION)
+    over_other = both.gain(_MODEL, other)
+    features = baselines.gain(REGRESSION, other)
     sentences = [
         f"A {REGRESSION} on the frozen features{some} gives "
-        f"{accuracy[REGRESSION]:.3f}: training the network changed that by "
-        f"{_with_interval(gain)}."
+        f"{accuracy[REGRESSION]:.3f}, from which this model differs by "
+        f"{_with_interval(over_probe)}.",
+        "The best without what the source knows is "
+        f"{known}, from which it differs by {_with_interval(over_other)}.",
     ]
-    gain = both.gain(_MODEL, other)
-    known = f"the best here is {accuracy[other]:.3f} ({other})"
-    if gain[1] > 0:
+    is_worse = over_other[2] < 0
+    if over_other[1] > 0:
+        sentences.append("So transfer helps.")
+        if features[2] < 0:
+            sentences.append(
+                "The source's features alone are worse than that, by "
+                f"{_with_interval(features)}; training made up for it."
+            )
+    elif is_worse and over_probe[2] < 0 and features[2] >= 0:
         sentences.append(
-            f"Without what the source knows, {known}: transfer gains "
-            f"{_with_interval(gain)}."
+            "So it is not the source that is wrong, as a regression on its "
+            "features does better: the head has not been trained to its end, "
+            "or what came after did harm. Try more epochs, or "
+            '`kt.strategies.extraction(solver="lbfgs")`.'
         )
-    elif gain[2] < 0:
+    elif is_worse or (features[2] < 0 and over_other[0] < 0):
+        certain = "So this is" if is_worse else "So this probably is"
+        alone = (
+            " The source's features alone are worse, too, by "
+            f"{_with_interval(features)}."
+        )
         sentences.append(
-            f"Negative transfer: without what the source knows, {known}, and "
-            f"this model differs from it by {_with_interval(gain)}. Are inputs "
-            "as the source expects them? Try another source "
+            f"{certain} negative transfer.{alone if features[2] < 0 else ''} "
+            "Are inputs as the source expects them? Try another source "
             '(`kt.rank_backbones`), or `strategy="scratch"`.'
         )
     else:
+        sentences.append("So whether transfer helps is not clear.")
+    if SCRATCH not in baselines.right and over_other[1] <= 0 and not is_worse:
         sentences.append(
-            f"Whether transfer helps is not clear: without what the source "
-            f"knows, {known}; this model differs from it by "
-            f"{_with_interval(gain)}."
-        )
-    features = baselines.gain(REGRESSION, other)
-    if features[2] < 0 and gain[2] >= 0:
-        sentences.append(
-            "The source's features alone are worse than that, by "
-            f"{_with_interval(features)}; training made up for it. Another "
-            "source may do better, or none."
+            "The same model from random weights was not tried: "
+            '`baselines="scratch"` does that.'
         )
     return sentences
 

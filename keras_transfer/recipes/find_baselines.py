@@ -11,10 +11,9 @@ from keras_transfer.board.confidences import read_guesses
 from keras_transfer.board.fetch_examples import count_examples
 from keras_transfer.freezing.phase import Phase
 from keras_transfer.freezing.reinitialize import untrained_copy
-from keras_transfer.insight.baselines import Baselines
+from keras_transfer.insight.baselines import SCRATCH, Baselines
 from keras_transfer.insight.model_baselines import model_baselines
 
-SCRATCH = "the same model, trained from scratch"
 # Epochs of more than the head, each of which takes three passes or so.
 _WORTH_A_PASS = 10
 
