@@ -39,7 +39,7 @@ test: $(READY) $(BROWSER)
 	@echo "==> Checking the style of the code"
 	@$(BIN)/ruff check --quiet . && $(BIN)/ruff format --check --quiet .
 	@echo "==> Running the tests"
-	@$(BIN)/python -m pytest -q -n 2
+	@$(BIN)/python -m pytest -q -n 2 --dist worksteal
 
 bench: $(READY)
 	@for run in "batch_norm" "extraction --images 500 --rounds 1" \
