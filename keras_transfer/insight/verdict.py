@@ -125,8 +125,8 @@ def describe_transfer(right: np.ndarray, baselines: Baselines) -> list[str]:
         "The best without what the source knows is "
         f"{known}, from which it differs by {_with_interval(over_other)}.",
     ]
-    is_worse = over_other[2] < 0
-    if over_other[1] > 0:
+    is_better, is_worse = over_other[1] > 0, over_other[2] < 0
+    if is_better:
         sentences.append("So transfer helps.")
         if features[2] < 0:
             sentences.append(
@@ -153,7 +153,7 @@ def describe_transfer(right: np.ndarray, baselines: Baselines) -> list[str]:
         )
     else:
         sentences.append("So whether transfer helps is not clear.")
-    if SCRATCH not in baselines.right and over_other[1] <= 0 and not is_worse:
+    if SCRATCH not in baselines.right and not (is_better or is_worse):
         sentences.append(
             "The same model from random weights was not tried: "
             '`baselines="scratch"` does that.'
