@@ -80,7 +80,7 @@ def describe_gain(first: float, last: float, examples: int) -> str:
     # Never 0: an example more would have been possible to get wrong.
     mean = ((first + last) * examples / 2 + 0.5) / (examples + 1)
     error = math.sqrt(2 * mean * (1 - mean) / examples)
-    text = f"What came after the first phase changed that by {gain:+.3f}"
+    text = f"What followed the first phase changed the accuracy by {gain:+.3f}"
     if abs(gain) < 2 * error:
         return f"{text}, which luck may explain (±{2 * error:.3f})."
     if gain > 0:
