@@ -1,5 +1,6 @@
 """Train in phases inside one `fit`."""
 
+import contextlib
 import dataclasses
 import warnings
 from collections.abc import Sequence
@@ -23,6 +24,7 @@ from keras_transfer.freezing.optimizer_variables import (
     rebuild_optimizer,
 )
 from keras_transfer.freezing.phase import Phase, check_learning_rate
+from keras_transfer.freezing.quick_statistics import quick_statistics
 from keras_transfer.freezing.reinitialize import reinitialize
 from keras_transfer.freezing.trainable import set_trainable
 from keras_transfer.optimizers.schedules import get_schedule
@@ -93,10 +95,12 @@ class GradualUnfreezing(Companion, keras.callbacks.Callback):
         self._given = check_phases(phases)
         self.reset_optimizer = reset_optimizer
         self._schedule = None
+        self._while_phase_lasts = contextlib.ExitStack()
         self._start_anew()
 
     def _start_anew(self):
         self._end_schedule()
+        self._while_phase_lasts.close()
         self.phases = list(self._given)
         self.phase_number = self.epochs_in_phase = 0
         self.reason = "the training begins"
@@ -153,6 +157,7 @@ class GradualUnfreezing(Companion, keras.callbacks.Callback):
             self.model.train_function = None
             self._end_schedule()
             self.model.optimizer.learning_rate = self.phase.learning_rate
+        self._while_phase_lasts.close()
 
     def _find_phase(self, epoch: int) -> None:
         end = 0
@@ -197,6 +202,9 @@ class GradualUnfreezing(Companion, keras.callbacks.Callback):
         """Make the phase that is running the one that trains."""
         model, phase = self.model, self.phase
         set_trainable(model, phase.train, batch_norm=phase.batch_norm)
+        self._while_phase_lasts.close()
+        if phase.reinitialize:
+            self._while_phase_lasts.enter_context(quick_statistics(model))
         if resets:
             known = known_variables(model.optimizer, model.weights)
             with model.distribute_strategy.scope():

@@ -6,7 +6,12 @@ from typing import NamedTuple
 import keras
 import numpy as np
 
-from keras_transfer.board.answers import collect_answers, tally_answers
+from keras_transfer.board.answers import (
+    collect_answers,
+    gives_logits,
+    tally_answers,
+)
+from keras_transfer.board.confidences import as_probabilities, read_guesses
 
 
 class Score(NamedTuple):
@@ -65,3 +70,30 @@ def accuracy_of(outcomes: np.ndarray | None) -> float:
     if outcomes is None:
         return float("nan")
     return float(np.trace(outcomes, axis1=-2, axis2=-1).sum() / outcomes.sum())
+
+
+def judge_examples(
+    model: keras.Model, data, predict: Callable | None = None
+) -> np.ndarray | None:
+    """Tell how far each example is answered rightly, weights as they are.
+
+    Args:
+        model: A compiled Keras model.
+        data: As for `iterate_batches`.
+        predict: From `make_predict(model)`, to make it once for many calls.
+
+    Returns:
+        A float array `(examples,)` in [0, 1], of shares of right labels where
+        examples have several; `None` if this is no classifier.
+    """
+    answers = collect_answers(model, data, predict).get("")
+    outcomes = None if answers is None else tally_answers(model, *answers)
+    if outcomes is None:
+        return None
+    labels, outputs = answers
+    logits = gives_logits(model)
+    if outcomes.ndim == 2:
+        guesses = read_guesses(outputs, labels, from_logits=logits)
+        return guesses.is_right.astype("float64")
+    chances = as_probabilities(outputs, from_logits=logits, multi_label=True)
+    return ((chances > 0.5) == (labels > 0.5)).mean(axis=1)

@@ -58,7 +58,7 @@ def auto(
     if epochs is None:
         epochs = max(30, -(-_LEAST_STEPS // steps)) if steps else 30
     usual = USUAL_RATE if learning_rate is None else learning_rate
-    phases = lp_ft(epochs, usual)
+    phases = lp_ft(epochs, usual, data=data)
     has_data = data is not None and validation_data is not None
     if learning_rate is None and has_data:
         in_phase = steps and steps * phases[1].epochs
@@ -80,7 +80,7 @@ def surgical(
     data=None,
     groups: str | tuple[str, ...] | None = None,
     count: int = 3,
-    head_learning_rate: float = 5e-3,
+    head_learning_rate: float | None = None,
 ) -> list[Phase]:
     """Train the head, then it and the few groups that the task pulls at.
 
@@ -103,8 +103,8 @@ def surgical(
             set, or batches of `(x, y)`. The first ones are read.
         groups: Name or names of the groups, if you know better.
         count: How many groups to choose. Defaults to 3.
-        head_learning_rate: Learning rate of the first phase. Defaults to
-            5e-3.
+        head_learning_rate: Learning rate of the first phase, as for
+            `extraction`.
 
     Returns:
         A list of two phases.
@@ -127,7 +127,7 @@ def surgical(
         train = functools.partial(_choose_groups, data=batches, count=count)
     second = max(1, epochs // 3)
     return [
-        *extraction(epochs - second, head_learning_rate),
+        *extraction(epochs - second, head_learning_rate, data=data),
         Phase(
             train,
             second,

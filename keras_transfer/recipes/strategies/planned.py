@@ -1,16 +1,20 @@
 """Strategies whose phases are known from the start."""
 
+import functools
+
 import keras
 
 from keras_transfer.backbones.layer_groups import layer_groups
 from keras_transfer.freezing.phase import Phase
-from keras_transfer.recipes.rate_trials import USUAL_RATE
+from keras_transfer.recipes.head_rate import USUAL_HEAD_RATE, choose_head_rate
+from keras_transfer.recipes.rate_trials import USUAL_RATE, collect_batches
 
 
 def extraction(
     epochs: int | None = None,
     learning_rate: float | None = None,
     *,
+    data=None,
     solver: str | None = None,
     **options,
 ) -> list[Phase]:
@@ -49,8 +53,11 @@ def extraction(
         epochs: Number of epochs. Defaults to 20, and to 1 with a solver, for
             which there is no other.
         learning_rate: Learning rate of the head. Defaults to 5e-3, at which
-            Adam converges within 20 epochs of a few dozen steps, and to 0
-            with a solver, for which there is no other.
+            Adam converges within 20 epochs of a few dozen steps on features
+            of the usual size, or with `data` to the rate that suits theirs;
+            and to 0 with a solver, for which there is no other.
+        data: Training data, a data set, whose first features tell the rate of
+            a linear head. `kt.fine_tune` passes it.
         solver: `"lbfgs"` to find the weights at once, or `None` to train
             them step by step. Defaults to `None`.
         **options: Further attributes of the `Phase`.
@@ -62,7 +69,14 @@ def extraction(
         ValueError: If the solver is not known, or epochs or a rate given that
             it cannot have.
     """
-    usual_epochs, usual_rate = (20, 5e-3) if solver is None else (1, 0.0)
+    usual_epochs, usual_rate = 20, USUAL_HEAD_RATE
+    if solver is not None:
+        usual_epochs, usual_rate = 1, 0.0
+    elif learning_rate is None and data is not None:
+        # Now: a pass in the middle of `fit` would change the order of epochs.
+        batches = collect_batches(data, examples=1)
+        if batches:
+            usual_rate = functools.partial(choose_head_rate, batches=batches)
     return [
         Phase(
             "head",
@@ -80,7 +94,8 @@ def fine_tuning(
     learning_rate: float = 1e-4,
     *,
     train: str | tuple[str, ...] = "all",
-    head_learning_rate: float = 5e-3,
+    data=None,
+    head_learning_rate: float | None = None,
     batch_norm: str = "frozen",
 ) -> list[Phase]:
     """Train the head for a fixed time, then deeper groups slowly.
@@ -105,8 +120,9 @@ def fine_tuning(
             ImageNet, more suits others.
         train: Which groups train in the second phase, as for
             `set_trainable`. Defaults to `"all"`.
-        head_learning_rate: Learning rate of the first phase. Defaults to
-            5e-3.
+        data: As for `extraction`.
+        head_learning_rate: Learning rate of the first phase, as for
+            `extraction`.
         batch_norm: The BatchNorm rule of the second phase, as for
             `set_trainable`. Defaults to `"frozen"`.
 
@@ -119,7 +135,7 @@ def fine_tuning(
     need_epochs(epochs, 2)
     second = max(1, epochs // 3)
     return [
-        *extraction(epochs - second, head_learning_rate),
+        *extraction(epochs - second, head_learning_rate, data=data),
         Phase(
             train,
             second,
@@ -135,7 +151,8 @@ def lp_ft(
     epochs: int = 30,
     learning_rate: float = USUAL_RATE,
     *,
-    head_learning_rate: float = 5e-3,
+    data=None,
+    head_learning_rate: float | None = None,
     patience: int | None = None,
 ) -> list[Phase]:
     """Train the head until it has converged, then everything (LP-FT).
@@ -155,8 +172,9 @@ def lp_ft(
             of them. Defaults to 30.
         learning_rate: Highest rate of the second phase, after a warm-up; it
             then falls to 0. Defaults to 3e-4.
-        head_learning_rate: Learning rate of the first phase. Defaults to
-            5e-3.
+        data: As for `extraction`.
+        head_learning_rate: Learning rate of the first phase, as for
+            `extraction`.
         patience: Number of epochs without a lower training loss after which
             the head counts as converged. `None` for all its epochs, which is
             the default. (Ending it by the validation loss, which rises with
@@ -174,6 +192,7 @@ def lp_ft(
         *extraction(
             epochs - second,
             head_learning_rate,
+            data=data,
             patience=patience,
             monitor="loss",
         ),
@@ -192,7 +211,8 @@ def gradual(
     learning_rate: float = 1e-4,
     *,
     model: keras.Model | None = None,
-    head_learning_rate: float = 5e-3,
+    data=None,
+    head_learning_rate: float | None = None,
 ) -> list[Phase]:
     """Train the head, then one block more at a time, from the top down.
 
@@ -216,8 +236,9 @@ def gradual(
         learning_rate: Learning rate below the head. Defaults to 1e-4.
         model: The model whose blocks are unfrozen, down to the stem. Without
             it, three blocks are unfrozen one by one, and then all others.
-        head_learning_rate: Learning rate of the first phase. Defaults to
-            5e-3.
+        data: As for `extraction`.
+        head_learning_rate: Learning rate of the first phase, as for
+            `extraction`.
 
     Returns:
         A list of phases: `"head"`, `"top:1"`, ..., `"all"`.
@@ -230,7 +251,7 @@ def gradual(
     rest = max(1, epochs - max(1, epochs // 3))
     count = min(below, rest)
     depths = [-(-below * n // count) for n in range(1, count + 1)]
-    phases = extraction(epochs - rest, head_learning_rate)
+    phases = extraction(epochs - rest, head_learning_rate, data=data)
     for depth in depths:
         is_last = depth == below
         phases.append(
