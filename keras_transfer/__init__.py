@@ -41,12 +41,14 @@ from keras_transfer.insight.baseline import baseline
 from keras_transfer.insight.baselines import Baselines
 from keras_transfer.insight.calibrate import Calibration, calibrate
 from keras_transfer.insight.rank_backbones import rank_backbones
+from keras_transfer.insight.recommendation import Recommendation
 from keras_transfer.optimizers.discriminative_optimizer import (
     DiscriminativeOptimizer,
 )
 from keras_transfer.optimizers.learning_rate_finder import find_learning_rate
 from keras_transfer.recipes import strategies
 from keras_transfer.recipes.fine_tune import fine_tune
+from keras_transfer.recipes.recommend import recommend
 from keras_transfer.recipes.transfer_result import TransferResult
 
 __version__ = "0.1.0"
@@ -66,6 +68,7 @@ __all__ = [
     "LayerGroup",
     "Phase",
     "PhaseBackup",
+    "Recommendation",
     "TrainingOnly",
     "TransferBoard",
     "TransferResult",
@@ -85,6 +88,7 @@ __all__ = [
     "load_image_folder",
     "rank_backbones",
     "read_run",
+    "recommend",
     "replace_head",
     "set_trainable",
     "split_model",

@@ -81,3 +81,21 @@ def fetch_batches(batches: tf.data.Dataset, fetch: Callable) -> tf.data.Dataset:
 def find_example_order(data) -> ExampleOrder | None:
     """Return the `ExampleOrder` of a data set of ours, or `None`."""
     return getattr(data, "example_order", None)
+
+
+def without_epoch(data, batch_size: int = 32):
+    """Go through data of ours in a way that does not count as an epoch.
+
+    Args:
+        data: A data set. If it is one of ours, its order goes on afterwards
+            as if it had not been read.
+        batch_size: Examples a batch, then.
+
+    Returns:
+        A data set with the same examples.
+    """
+    order = find_example_order(data)
+    if order is None:
+        return data
+    numbers = tf.data.Dataset.from_tensor_slices(order.numbers)
+    return fetch_batches(numbers.batch(batch_size), order.fetch)

@@ -4,14 +4,10 @@ import contextlib
 import dataclasses
 
 import keras
-import tensorflow as tf
 
 from keras_transfer.board.embeddings import make_embed
 from keras_transfer.data.array_batches import batch_arrays
-from keras_transfer.data.example_order import (
-    fetch_batches,
-    find_example_order,
-)
+from keras_transfer.data.example_order import without_epoch
 from keras_transfer.insight.baseline import compare_baselines, forget_model
 from keras_transfer.insight.baselines import Baselines
 from keras_transfer.insight.sample_examples import sample_examples
@@ -45,7 +41,7 @@ def model_baselines(
     ways = {"backbone": _embed(model)}
     with contextlib.suppress(ValueError):  # A SavedModel has but one state.
         ways["untrained"] = _embed(forget_model(model, seed))
-    few = sample_examples(_without_epoch(train), _MOST_EXAMPLES, seed)
+    few = sample_examples(without_epoch(train), _MOST_EXAMPLES, seed)
     count = len(few[1])
     few = batch_arrays(few, _BATCH_SIZE)
     found = compare_baselines(ways, [few, validation_data], seed)
@@ -56,11 +52,3 @@ def model_baselines(
 def _embed(model):
     embed = make_embed(model)
     return lambda x: embed(x)[0]
-
-
-def _without_epoch(data):
-    order = find_example_order(data)
-    if order is None:
-        return data
-    numbers = tf.data.Dataset.from_tensor_slices(order.numbers)
-    return fetch_batches(numbers.batch(_BATCH_SIZE), order.fetch)

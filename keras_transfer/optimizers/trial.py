@@ -29,9 +29,9 @@ _NAME_COUNTERS = "object_name_uids"
 class Trial:
     """A training that is to leave no trace, as `trial` begins it."""
 
-    def __init__(self, model: keras.Model):
+    def __init__(self, model: keras.Model, *, starts_anew: bool = False):
         self._model = model
-        self._optimizer = _swap_training_state(model)
+        self._optimizer = _swap_training_state(model, starts_anew)
         self._train_function = model._make_function(model.train_step)
         metrics = {id(variable) for variable in model.metrics_variables}
         variables = [*model.variables, *self._optimizer.variables]
@@ -65,7 +65,7 @@ class Trial:
 
 
 @contextlib.contextmanager
-def trial(model: keras.Model) -> Iterator[Trial]:
+def trial(model: keras.Model, *, starts_anew: bool = False) -> Iterator[Trial]:
     """Train a model as it is compiled; afterwards, all is as it was.
 
     Weights, dropout seeds, the optimizer and its state, metrics, compiled
@@ -74,13 +74,15 @@ def trial(model: keras.Model) -> Iterator[Trial]:
 
     Args:
         model: A compiled and built model.
+        starts_anew: Whether the optimizer has made no steps yet, and knows
+            what trains now. Defaults to `False`: it goes on.
 
     Yields:
         A `Trial`. Its steps are made with a copy of the optimizer, in the
         state that it has.
     """
     with _left_as_it_was(model):
-        yield Trial(model)
+        yield Trial(model, starts_anew=starts_anew)
 
 
 @contextlib.contextmanager
@@ -113,7 +115,9 @@ def _left_as_it_was(model: keras.Model):
         restore_random_state(random_state)
 
 
-def _swap_training_state(model: keras.Model) -> keras.optimizers.Optimizer:
+def _swap_training_state(
+    model: keras.Model, starts_anew: bool
+) -> keras.optimizers.Optimizer:
     """Give the model an optimizer, a loss and metrics to try."""
     attributes = vars(model)
     original, loss = model.optimizer, model._compile_loss
@@ -133,15 +137,15 @@ def _swap_training_state(model: keras.Model) -> keras.optimizers.Optimizer:
             loss.output_names,
         )
     with model.distribute_strategy.scope():
-        _build_optimizer(optimizer, original, model.trainable_variables)
+        if starts_anew or not original.built:
+            optimizer.build(model.trainable_variables)
+        else:
+            _go_on(optimizer, original)
     return optimizer
 
 
-def _build_optimizer(optimizer, original, variables) -> None:
-    """Build an optimizer, in the state of the original where that is built."""
-    if not original.built:
-        optimizer.build(variables)
-        return
+def _go_on(optimizer, original) -> None:
+    """Build an optimizer in the state of the original."""
     optimizer.build(list(original._trainable_variables))
     for old, new in zip(
         _state_variables(original), _state_variables(optimizer), strict=True

@@ -12,6 +12,7 @@ from keras_transfer.data.array_batches import batch_arrays
 _BATCH_SIZE = 32
 _LEAST_BATCH_SIZE = 8
 _LEAST_STEPS = 16  # of an epoch, as far as batches may shrink
+_EPOCHS, _LEAST_STEPS_IN_ALL = 30, 250
 
 
 def as_dataset(data, *, shuffle: bool, seed: int | None, name: str):
@@ -67,6 +68,18 @@ def choose_batch_size(count: int) -> int:
         32, or from 512 examples down a sixteenth of them, but 8 at least.
     """
     return min(_BATCH_SIZE, max(_LEAST_BATCH_SIZE, count // _LEAST_STEPS))
+
+
+def choose_epochs(steps: int | None) -> int:
+    """Choose how many epochs to train: more where they are short.
+
+    Args:
+        steps: Number of steps of an epoch, where known.
+
+    Returns:
+        30, or what makes 250 steps where 30 epochs do not.
+    """
+    return max(_EPOCHS, -(-_LEAST_STEPS_IN_ALL // steps)) if steps else _EPOCHS
 
 
 def count_steps(data) -> int | None:

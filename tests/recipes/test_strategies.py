@@ -96,14 +96,37 @@ def test_surgery_finds_the_group_that_was_hurt():
     assert rest.train(model) == ("stem", "head")
 
 
-def test_trials_weigh_classes_as_the_training_does():
-    data = tf.data.Dataset.from_tensors((np.zeros((2, 4)), np.array([0, 1])))
-    weights = {0: 1.0, 1: 3.0}
-    _, phase = kt.strategies.auto(
-        data=data, validation_data=data, class_weight=weights
+def auto_for(model, labels, **options):
+    data = tf.data.Dataset.from_tensors((np.zeros((2, 6)), labels))
+    return kt.strategies.auto(
+        model=model, data=data, validation_data=data, **options
     )
-    [(_, _, sample_weight)] = phase.learning_rate.keywords["batches"]
+
+
+def test_trials_weigh_classes_as_the_training_does():
+    weights = {0: 1.0, 1: 3.0}
+    _, phase = auto_for(networks.mlp(), np.array([0, 1]), class_weight=weights)
+    [(_, _, sample_weight)] = phase.train.__self__._batches
     assert sample_weight.tolist() == [1, 3]
+
+
+def test_auto_chooses_depth_and_rate_when_they_are_due():
+    model, labels = networks.mlp(), np.array([0, 1])
+    _, phase = auto_for(model, labels)
+    assert callable(phase.train) and callable(phase.learning_rate)
+    _, phase = auto_for(model, labels, learning_rate=0.1)
+    assert callable(phase.train) and phase.learning_rate == 0.1
+    # Several labels an example: there is the rate alone to choose.
+    _, phase = auto_for(model, np.ones((2, 3)))
+    assert phase.train == "all" and callable(phase.learning_rate)
+    # Nothing to try on.
+    _, phase = kt.strategies.auto()
+    assert (phase.train, phase.learning_rate) == ("all", 3e-4)
+
+
+def test_lp_ft_takes_groups():
+    _, phase = kt.strategies.lp_ft(train="top:2")
+    assert phase.train == "top:2"
 
 
 def test_scratch_forgets_everything():

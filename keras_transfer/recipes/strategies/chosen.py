@@ -3,9 +3,15 @@
 import dataclasses
 import functools
 
+import keras
+
+from keras_transfer.data.array_batches import batch_arrays
 from keras_transfer.freezing.gradient_norms import relative_gradient_norms
 from keras_transfer.freezing.phase import Phase
+from keras_transfer.insight.sample_examples import sample_examples
+from keras_transfer.recipes.choose_depth import count_trial_steps
 from keras_transfer.recipes.class_weights import weigh_batches
+from keras_transfer.recipes.depth_and_rate import DepthAndRate
 from keras_transfer.recipes.rate_trials import (
     USUAL_RATE,
     choose_learning_rate,
@@ -16,36 +22,45 @@ from keras_transfer.recipes.strategies.planned import (
     lp_ft,
     need_epochs,
 )
-from keras_transfer.recipes.training_data import count_steps
+from keras_transfer.recipes.training_data import choose_epochs, count_steps
 
-_LEAST_STEPS = 250
+# Examples that judge trials.
+_JUDGES, _BATCH_SIZE = 500, 32
 
 
 def auto(
     epochs: int | None = None,
     learning_rate: float | None = None,
     *,
+    model: keras.Model | None = None,
     data=None,
     validation_data=None,
     class_weight: dict[int, float] | None = None,
 ) -> list[Phase]:
-    """Train the head, then everything at a rate that short trials choose.
+    """Train the head, then what experience and short trials recommend.
 
-    `lp_ft` for the usual case. How far features must change depends on how
-    far the task is from the old one: a few dozen steps at each of three rates
-    tell, unless one is given. With
+    `lp_ft` for the usual case. How many layer groups should change, and how
+    fast, depends on how much data there is and on how far the task is from the
+    old one. As `kt.recommend` does, trials of up to 60 steps from the trained
+    head are weighed against experience; where the usual rate did harm in the
+    one that is chosen, lower ones are tried. With
     `fine_tune(strategy="auto")`, the default, the model ends with the weights
-    that are best on the validation data of three: the head alone, everything,
-    and the mean of the two. It is never worse there than the head alone.
+    that are best on the validation data of three: the head alone, those at
+    the end, and the mean of the two. It is never worse there than the head
+    alone.
 
     Args:
         epochs: Number of epochs in all, at least 2. Defaults to 30, and to
             what makes 250 steps where 30 epochs do not: from few examples,
             epochs are short.
         learning_rate: Highest rate of the second phase.
+        model: The model, whose outputs tell the number of classes.
         data: Training data for the trials, a data set. Its first batches are
-            read. Without it, or validation data, the rate is 3e-4.
-        validation_data: Data on which the trials are compared.
+            read. Without it, model or validation data, everything is trained
+            at 3e-4.
+        validation_data: Data on which the trials are compared: up to 500
+            examples of it. Where these have several classes each or none,
+            everything is trained, and trials are about the rate alone.
         class_weight: Weights of classes in the trials, as in `fit`.
 
     Returns:
@@ -55,22 +70,43 @@ def auto(
         ValueError: If there are too few epochs for two phases.
     """
     steps = None if data is None else count_steps(data)
-    if epochs is None:
-        epochs = max(30, -(-_LEAST_STEPS // steps)) if steps else 30
+    epochs = choose_epochs(steps) if epochs is None else epochs
     usual = USUAL_RATE if learning_rate is None else learning_rate
     phases = lp_ft(epochs, usual, data=data)
-    has_data = data is not None and validation_data is not None
-    if learning_rate is None and has_data:
-        in_phase = steps and steps * phases[1].epochs
+    if any(part is None for part in (model, data, validation_data)):
+        return phases
+    batches = weigh_batches(collect_batches(data), class_weight)
+    in_phase = (steps or len(batches)) * phases[1].epochs
+    choices = _make_choices(
+        model, batches, validation_data, steps, count_trial_steps(in_phase)
+    )
+    if learning_rate is not None:
+        choices.pop("learning_rate", None)
+    phases[1] = dataclasses.replace(phases[1], **choices)
+    return phases
+
+
+def _make_choices(model, batches, validation_data, steps, trial_steps) -> dict:
+    """Return what is to be chosen when the second phase begins."""
+    try:
+        judges = sample_examples(validation_data, _JUDGES)
+    except ValueError:
         choose = functools.partial(
             choose_learning_rate,
-            batches=weigh_batches(collect_batches(data), class_weight),
+            batches=batches,
             validation_data=validation_data,
-            # Less than the phase itself, all three together.
-            steps=min(30, max(1, in_phase // 4)) if in_phase else 30,
+            steps=trial_steps,
         )
-        phases[1] = dataclasses.replace(phases[1], learning_rate=choose)
-    return phases
+        return {"learning_rate": choose}
+    sizes = [len(batch[1]) for batch in batches]
+    count = sum(sizes) if len(sizes) == steps else sizes[0] * (steps or 1)
+    choice = DepthAndRate(
+        batches,
+        list(batch_arrays(judges, _BATCH_SIZE)),
+        steps=trial_steps,
+        per_class=count / max(model.output_shape[-1], 2),
+    )
+    return {"train": choice.choose_depth, "learning_rate": choice.choose_rate}
 
 
 def surgical(

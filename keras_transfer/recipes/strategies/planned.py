@@ -151,6 +151,7 @@ def lp_ft(
     epochs: int = 30,
     learning_rate: float = USUAL_RATE,
     *,
+    train: str | tuple[str, ...] = "all",
     data=None,
     head_learning_rate: float | None = None,
     patience: int | None = None,
@@ -172,6 +173,9 @@ def lp_ft(
             of them. Defaults to 30.
         learning_rate: Highest rate of the second phase, after a warm-up; it
             then falls to 0. Defaults to 3e-4.
+        train: Which groups train in the second phase, as for
+            `set_trainable`: fewer (`"top:4"`) where `kt.recommend` says so.
+            Defaults to `"all"`.
         data: As for `extraction`.
         head_learning_rate: Learning rate of the first phase, as for
             `extraction`.
@@ -197,7 +201,7 @@ def lp_ft(
             monitor="loss",
         ),
         Phase(
-            "all",
+            train,
             second,
             learning_rate,
             name="fine-tuning",
