@@ -106,6 +106,24 @@ def _is_one_hot(labels) -> bool:
     return np.isin(labels, (0, 1)).all() and (labels.sum(axis=1) == 1).all()
 
 
+def restore_labels(numbers: np.ndarray, shape: tuple) -> np.ndarray:
+    """Give numbers of classes the form that the labels of some data have.
+
+    Args:
+        numbers: From `class_numbers`.
+        shape: The shape of a batch of those labels.
+
+    Returns:
+        Numbers of shape `(examples,)` or `(examples, 1)`, or one-hot labels
+        `(examples, classes)` in float32.
+    """
+    if len(shape) < 2:
+        return numbers
+    if shape[-1] == 1:
+        return numbers[:, None]
+    return np.eye(shape[-1], dtype="float32")[numbers]
+
+
 def find_class_names(data, classes: int) -> Sequence[str]:
     """Return the `class_names` of a data set, or numbers as names.
 

@@ -27,7 +27,7 @@ class DepthAndRate:
     Args:
         batches: Batches of training data for trials.
         validation_data: Batches of data on which trials are judged.
-        steps: Length of a trial.
+        steps: Length of a trial; 0 to go by experience alone.
         per_class: Training examples of a class.
     """
 
@@ -78,7 +78,7 @@ class DepthAndRate:
         Returns:
             The usual rate; where it did harm in the trial, the best of a few.
         """
-        if self._chosen and not needs_lower_rate(self._chosen):
+        if self._chosen is None or not needs_lower_rate(self._chosen):
             return USUAL_RATE
         return choose_learning_rate(
             model,

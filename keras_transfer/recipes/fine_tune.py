@@ -98,8 +98,8 @@ def fine_tune(
         validation_data: The same, never shuffled. Optional, but without it
             there is no telling what was best: the last weights stay.
         strategy: The name of one of `kt.strategies`, or a list of `Phase`.
-            `"auto"` trains the head, then everything at a rate that short
-            trials choose. Defaults to `"auto"`.
+            `"auto"` trains the head, then as many layer groups below it as
+            `kt.recommend` would. Defaults to `"auto"`.
         epochs: Number of epochs in all. Defaults to the strategy's.
         learning_rate: The strategy's `learning_rate`, that of its last phase.
         optimizer: An optimizer or its name. A copy is used, with the rates of

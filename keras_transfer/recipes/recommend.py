@@ -17,7 +17,7 @@ from keras_transfer.data.example_order import without_epoch
 from keras_transfer.freezing.gradient_norms import relative_gradient_norms
 from keras_transfer.freezing.trainable import set_trainable
 from keras_transfer.freezing.trainable_state import restore_trainable
-from keras_transfer.insight.labelled_data import read_data
+from keras_transfer.insight.labelled_data import read_data, restore_labels
 from keras_transfer.insight.recommendation import Evidence, Recommendation
 from keras_transfer.insight.sample_examples import sample_examples
 from keras_transfer.insight.shallow_answers import make_folds
@@ -26,8 +26,8 @@ from keras_transfer.optimizers.schedules import warmup_cosine
 from keras_transfer.optimizers.trial import trial
 from keras_transfer.recipes import strategies
 from keras_transfer.recipes.choose_depth import (
+    TRIAL_STEPS,
     choose_option,
-    count_trial_steps,
     needs_lower_rate,
     weigh_depths,
 )
@@ -121,7 +121,6 @@ def recommend(
     epochs = choose_epochs(steps_each) if epochs is None else epochs
     phases = strategies.lp_ft(epochs)
     steps = steps_each * phases[-1].epochs
-    trial_steps = count_trial_steps(steps)
     images = Inputs(None, list(looked.train), list(looked.validation))
     classes = np.unique(looked.labels, return_counts=True)[1]
 
@@ -141,7 +140,7 @@ def recommend(
             model,
             batches=images.train,
             validation_data=images.validation,
-            steps=trial_steps,
+            steps=TRIAL_STEPS,
             per_class=looked.count / len(classes),
             distance=distance,
         )
@@ -149,7 +148,7 @@ def recommend(
         chosen = choose_option(options, most)
         rate = USUAL_RATE if chosen.groups else head_rate
         if needs_lower_rate(chosen):
-            rate = _try_rates(model, chosen.train, images, trial_steps)
+            rate = _try_rates(model, chosen.train, images)
     if chosen.groups:
         name = "lp_ft"
         phases = strategies.lp_ft(
@@ -180,7 +179,7 @@ def recommend(
             judged_on=len(head),
             distance=distance,
             gradients=gradients,
-            steps=trial_steps,
+            steps=TRIAL_STEPS,
         ),
     )
 
@@ -227,14 +226,12 @@ def _look_at(data, validation_data, seed) -> _Looked:
         rest, held = make_folds(y, seed)[0]
         judges = x[held], y[held]
         x, y = x[rest], y[rest]
-    return _Looked(
-        batch_arrays((x, y), size),
-        batch_arrays(judges, 32),
-        y,
-        x[:32],
-        count,
-        size,
+    shape = tuple(label_spec(train).shape)
+    train, validation = (
+        batch_arrays((inputs, restore_labels(labels, shape)), batch_size)
+        for (inputs, labels), batch_size in (((x, y), size), (judges, 32))
     )
+    return _Looked(train, validation, y, x[:32], count, size)
 
 
 def _check_classes(model, labels) -> None:
@@ -280,7 +277,7 @@ def _train_head(model, images: Inputs) -> float:
     return rate
 
 
-def _try_rates(model, train: str, images: Inputs, steps: int) -> float:
+def _try_rates(model, train: str, images: Inputs) -> float:
     with restore_trainable(model):
         set_trainable(model, train)
         inputs = compute_inputs(model, images)
@@ -289,5 +286,5 @@ def _try_rates(model, train: str, images: Inputs, steps: int) -> float:
                 model,
                 batches=inputs.train,
                 validation_data=inputs.validation,
-                steps=steps,
+                steps=TRIAL_STEPS,
             )

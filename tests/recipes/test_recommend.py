@@ -135,6 +135,20 @@ def test_data_comes_in_many_forms(kind):
     assert sum(phase.epochs for phase in found.phases) == 4
 
 
+def test_one_hot_labels_suit_a_loss_that_wants_them():
+    model = classifier()
+    model.compile("adam", keras.losses.CategoricalCrossentropy())
+    (x, y), (x_validation, y_validation) = pictures(), pictures(seed=1)
+    data = x, np.eye(3)[y]
+    validation = x_validation, np.eye(3)[y_validation]
+    found = kt.recommend(model, data, validation, epochs=4, verbose=False)
+    assert found.evidence.classes == 3 and found.evidence.judged_on == 60
+    result = kt.fine_tune(
+        model, data, validation, epochs=4, log_dir=False, verbose=0
+    )
+    assert result.report.accuracy > 0.5
+
+
 def test_a_budget_leaves_out_what_is_too_slow(recommended):
     found = kt.recommend(
         classifier(),

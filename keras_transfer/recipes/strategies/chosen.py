@@ -8,6 +8,7 @@ import keras
 from keras_transfer.data.array_batches import batch_arrays
 from keras_transfer.freezing.gradient_norms import relative_gradient_norms
 from keras_transfer.freezing.phase import Phase
+from keras_transfer.insight.labelled_data import restore_labels
 from keras_transfer.insight.sample_examples import sample_examples
 from keras_transfer.recipes.choose_depth import count_trial_steps
 from keras_transfer.recipes.class_weights import weigh_batches
@@ -22,7 +23,11 @@ from keras_transfer.recipes.strategies.planned import (
     lp_ft,
     need_epochs,
 )
-from keras_transfer.recipes.training_data import choose_epochs, count_steps
+from keras_transfer.recipes.training_data import (
+    choose_epochs,
+    count_steps,
+    label_spec,
+)
 
 # Examples that judge trials.
 _JUDGES, _BATCH_SIZE = 500, 32
@@ -41,9 +46,10 @@ def auto(
 
     `lp_ft` for the usual case. How many layer groups should change, and how
     fast, depends on how much data there is and on how far the task is from the
-    old one. As `kt.recommend` does, trials of up to 60 steps from the trained
-    head are weighed against experience; where the usual rate did harm in the
-    one that is chosen, lower ones are tried. With
+    old one. As `kt.recommend` does, trials of 60 steps from the trained head
+    are weighed against experience, which decides alone where the phase has
+    less than 150 steps; where the usual rate did harm in the one that is
+    chosen, lower ones are tried. With
     `fine_tune(strategy="auto")`, the default, the model ends with the weights
     that are best on the validation data of three: the head alone, those at
     the end, and the mean of the two. It is never worse there than the head
@@ -76,9 +82,8 @@ def auto(
     if any(part is None for part in (model, data, validation_data)):
         return phases
     batches = weigh_batches(collect_batches(data), class_weight)
-    in_phase = (steps or len(batches)) * phases[1].epochs
     choices = _make_choices(
-        model, batches, validation_data, steps, count_trial_steps(in_phase)
+        model, batches, validation_data, steps, phases[1].epochs
     )
     if learning_rate is not None:
         choices.pop("learning_rate", None)
@@ -86,18 +91,21 @@ def auto(
     return phases
 
 
-def _make_choices(model, batches, validation_data, steps, trial_steps) -> dict:
+def _make_choices(model, batches, validation_data, steps, epochs) -> dict:
     """Return what is to be chosen when the second phase begins."""
+    in_phase = (steps or len(batches)) * epochs
+    trial_steps = count_trial_steps(in_phase)
     try:
-        judges = sample_examples(validation_data, _JUDGES)
+        x, y = sample_examples(validation_data, _JUDGES)
     except ValueError:
         choose = functools.partial(
             choose_learning_rate,
             batches=batches,
             validation_data=validation_data,
-            steps=trial_steps,
+            steps=trial_steps or max(1, in_phase // 4),
         )
         return {"learning_rate": choose}
+    judges = x, restore_labels(y, tuple(label_spec(validation_data).shape))
     sizes = [len(batch[1]) for batch in batches]
     count = sum(sizes) if len(sizes) == steps else sizes[0] * (steps or 1)
     choice = DepthAndRate(
