@@ -4,7 +4,10 @@ import dataclasses
 
 import numpy as np
 
-from keras_transfer.insight.bootstrap import bootstrap_interval
+from keras_transfer.insight.bootstrap import (
+    bootstrap_interval,
+    luck_of_the_best,
+)
 
 MOST_FREQUENT = "most frequent class of training"
 NEIGHBOURS = "nearest neighbours"
@@ -60,12 +63,21 @@ class Baselines:
     @property
     def best_without_source(self) -> str:
         """The name of the best of those that know nothing of the source."""
-        others = {
-            name: np.nanmean(right)
+        others = self._without_source
+        return max(others, key=lambda name: np.nanmean(others[name]))
+
+    @property
+    def luck_of_the_best(self) -> float:
+        """By how much that one, as the best of several, flatters itself."""
+        return luck_of_the_best(list(self._without_source.values()))
+
+    @property
+    def _without_source(self) -> dict[str, np.ndarray]:
+        return {
+            name: right
             for name, right in self.right.items()
             if name not in _WITH_SOURCE
         }
-        return max(others, key=others.get)
 
     def gain(
         self, name: str = REGRESSION, than: str | None = None
@@ -100,7 +112,7 @@ class Baselines:
                 f"The source helps: {interval} over the best without it "
                 f"({other})."
             )
-        if high < 0:
+        if high + self.luck_of_the_best < 0:
             return (
                 f"Negative transfer: the source's features do worse than "
                 f"{other}, by {interval}. Are images preprocessed as it "

@@ -13,6 +13,12 @@ _AS_GOOD_AS_CHANCE = (
     "the head trained long enough?"
 )
 _MODEL = "this model"
+# Smaller differences are called neither help nor harm unless they are certain.
+_LEAST = 0.02
+# Standard errors: where there is no difference, luck makes a loss of more than
+# that one time in ten, and a gain as often.
+_ONE_IN_TEN = 1.28
+_ERRORS_WIDE = 2 * 1.96  # an interval of 95 %, in standard errors
 
 
 def describe_accuracy(
@@ -94,6 +100,13 @@ def describe_gain(first: float, last: float, examples: int) -> str:
 def describe_transfer(right: np.ndarray, baselines: Baselines) -> list[str]:
     """Say what a model owes to what its source knows.
 
+    Transfer is called negative where the model is worse than the best that
+    knows nothing of the source: certainly where that is beyond chance (95 %),
+    and probably where it is by 2 points or more and there are odds of nine to
+    one that it is worse at all. From the loss is taken first by how much that
+    best, as the best of several, flatters itself. A gain is judged alike, as
+    it is.
+
     Args:
         right: Whether it answers each example rightly.
         baselines: Measured on the same examples, in the same order.
@@ -101,10 +114,9 @@ def describe_transfer(right: np.ndarray, baselines: Baselines) -> list[str]:
     Returns:
         Sentences: its gain over a linear probe of the frozen features, and
         over the best that knows nothing of the source, with 95 % intervals of
-        the paired differences; and whether transfer is negative. That is said
-        where the model is worse than that best, beyond chance, or where it is
-        below it and the features alone are worse beyond chance; but not where
-        a regression on the same features would have done.
+        the paired differences; whether transfer helps or is negative; and
+        that it is not the source's fault, where a regression on its features
+        would have done.
     """
     right = np.asarray(right, "float64")
     both = dataclasses.replace(
@@ -125,40 +137,50 @@ def describe_transfer(right: np.ndarray, baselines: Baselines) -> list[str]:
         "The best without what the source knows is "
         f"{known}, from which it differs by {_with_interval(over_other)}.",
     ]
-    is_better, is_worse = over_other[1] > 0, over_other[2] < 0
-    if is_better:
-        sentences.append("So transfer helps.")
-        if features[2] < 0:
-            sentences.append(
-                "The source's features alone are worse than that, by "
-                f"{_with_interval(features)}; training made up for it."
-            )
-    elif is_worse and over_probe[2] < 0 and features[2] >= 0:
+    change, is_certain = _judge(over_other, baselines.luck_of_the_best)
+    probably = "" if is_certain else "probably "
+    alone = "The source's features alone are worse than that, by "
+    alone += f"{_with_interval(features)}"
+    if change == "worse" and over_probe[2] < 0 and features[2] >= 0:
         sentences.append(
-            "So it is not the source that is wrong, as a regression on its "
-            "features does better: the head has not been trained to its end, "
-            "or what came after did harm. Try more epochs, or "
+            f"So it {probably}is not the source that is wrong, as a regression "
+            "on its features does better: the head has not been trained to "
+            "its end, or what came after did harm. Try more epochs, or "
             '`kt.strategies.extraction(solver="lbfgs")`.'
         )
-    elif is_worse or (features[2] < 0 and over_other[0] < 0):
-        certain = "So this is" if is_worse else "So this probably is"
-        alone = (
-            " The source's features alone are worse, too, by "
-            f"{_with_interval(features)}."
-        )
+    elif change == "worse":
+        sentences.append(f"So this {probably}is negative transfer.")
+        if features[2] < 0:
+            sentences.append(f"{alone}.")
         sentences.append(
-            f"{certain} negative transfer.{alone if features[2] < 0 else ''} "
             "Are inputs as the source expects them? Try another source "
             '(`kt.rank_backbones`), or `strategy="scratch"`.'
         )
+    elif change == "better":
+        sentences.append(f"So transfer {probably}helps.")
+        if features[2] < 0:
+            sentences.append(f"{alone}; training made up for it.")
     else:
         sentences.append("So whether transfer helps is not clear.")
-    if SCRATCH not in baselines.right and not (is_better or is_worse):
+        if features[2] < 0:
+            sentences.append(f"{alone}.")
+    if SCRATCH not in baselines.right and not is_certain:
         sentences.append(
             "The same model from random weights was not tried: "
             '`baselines="scratch"` does that.'
         )
     return sentences
+
+
+def _judge(gain, luck) -> tuple[str, bool]:
+    """Return "better", "worse" or "", and whether that is certain."""
+    mean, low, high = gain
+    if low > 0 or high + luck < 0:
+        return ("better" if low > 0 else "worse"), True
+    least = max(_LEAST, _ONE_IN_TEN * (high - low) / _ERRORS_WIDE)
+    if mean >= least:
+        return "better", False
+    return ("worse" if mean + luck <= -least else ""), False
 
 
 def describe_slices(rows: list[dict]) -> list[str]:
