@@ -26,6 +26,7 @@ from keras_transfer.builders.replace_head import replace_head
 from keras_transfer.caching.cache_features import cache_features
 from keras_transfer.caching.feature_cache import FeatureCache
 from keras_transfer.callbacks.best_weights import BestWeights
+from keras_transfer.callbacks.forgetting_monitor import ForgettingMonitor
 from keras_transfer.callbacks.gradual_unfreezing import GradualUnfreezing
 from keras_transfer.callbacks.phase_backup import PhaseBackup
 from keras_transfer.callbacks.transfer_board import TransferBoard
@@ -63,6 +64,7 @@ __all__ = [
     "DiscriminativeOptimizer",
     "EfficientNetLite0",
     "FeatureCache",
+    "ForgettingMonitor",
     "GradualUnfreezing",
     "HubLayer",
     "LayerGroup",

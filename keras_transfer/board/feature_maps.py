@@ -1,5 +1,7 @@
 """The feature maps of a classifier, by the layer group that makes them."""
 
+from collections.abc import Callable
+
 import keras
 from keras.src.models.functional import Functional
 
@@ -68,6 +70,31 @@ def find_feature_maps(model: keras.Model, steps: list[Step]) -> dict:
     Raises:
         ValueError: If there are none.
     """
+    last = find_group_outputs(model, steps, _is_map)
+    if not last:
+        raise ValueError(
+            "`model` must make a feature map `(batch, height, width, "
+            "channels)` in one of its layers. A layer that goes from images "
+            "to vectors, such as a TF Hub module, shows none: take a backbone "
+            f"made of Keras layers. Received: model={model}"
+        )
+    return last
+
+
+def find_group_outputs(
+    model: keras.Model, steps: list[Step], is_wanted: Callable[[tuple], bool]
+) -> dict:
+    """Find the last tensor that is made in each layer group.
+
+    Args:
+        model: A model with a graph.
+        steps: The steps of its unrolled graph.
+        is_wanted: Tells from the shape of a tensor whether it counts.
+
+    Returns:
+        A dictionary from names of groups, from input to output, to keys of
+        tensors, of groups that make one that counts.
+    """
     groups = layer_groups(model)
     numbers = {
         layer: number
@@ -89,15 +116,8 @@ def find_feature_maps(model: keras.Model, steps: list[Step]) -> dict:
         for key, tensor in zip(step.writes, step.tensors, strict=True):
             made_in[key] = number
             # The entrance of a nested model only passes a tensor on.
-            if operation is not None and _is_map(tensor.shape):
+            if operation is not None and is_wanted(tensor.shape):
                 last[number] = key
-    if not last:
-        raise ValueError(
-            "`model` must make a feature map `(batch, height, width, "
-            "channels)` in one of its layers. A layer that goes from images "
-            "to vectors, such as a TF Hub module, shows none: take a backbone "
-            f"made of Keras layers. Received: model={model}"
-        )
     return {groups[number].name: last[number] for number in sorted(last)}
 
 

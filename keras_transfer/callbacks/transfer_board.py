@@ -165,6 +165,16 @@ class TransferBoard(AnswerBoard):
         with self._recording(self._train_writer, tag):
             self.summary.text(tag, text, step=max(0, self._next_epoch - 1))
 
+    def write_scalars(self, scalars: Mapping[str, float]) -> None:
+        """Add a point to curves of one's own, at the epoch that ends.
+
+        Args:
+            scalars: Values by tag.
+        """
+        for tag, value in scalars.items():
+            with self._recording(self._train_writer, tag):
+                self.summary.scalar(tag, value, step=self._epoch)
+
     def write_figure(self, tag: str, figure) -> None:
         """Write a figure to the page "Images", at the last epoch.
 

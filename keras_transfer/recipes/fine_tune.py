@@ -12,6 +12,7 @@ from keras_transfer.board.answers import (
 )
 from keras_transfer.caching.feature_cache import FeatureCache
 from keras_transfer.callbacks.best_weights import BestWeights
+from keras_transfer.callbacks.forgetting_monitor import ForgettingMonitor
 from keras_transfer.callbacks.gradual_unfreezing import GradualUnfreezing
 from keras_transfer.callbacks.head_solver import HeadSolver
 from keras_transfer.callbacks.phase_backup import PhaseBackup
@@ -260,6 +261,8 @@ def fine_tune(
             **caching,
         )
     backup = resume and PhaseBackup(os.path.join(log_dir, "backup"))
+    callbacks = keras.tree.flatten(callbacks or ())
+    monitors = [c for c in callbacks if isinstance(c, ForgettingMonitor)]
     # The recorder measures what a phase has left, before the next is solved.
     ours = filter(
         None, (unfreezing, caching, best, recorder, solver, board, backup)
@@ -270,7 +273,7 @@ def fine_tune(
             validation_data=validation_data,
             epochs=sum(phase.epochs for phase in phases),
             class_weight=class_weight,
-            callbacks=[*ours, *keras.tree.flatten(callbacks or ())],
+            callbacks=[*ours, *callbacks],
             # A data set decides that itself; Keras warns where it is asked to.
             shuffle=isinstance(train, keras.utils.PyDataset),
             verbose=verbose,
@@ -289,6 +292,7 @@ def fine_tune(
             history=fitted.history,
             baselines=compared,
             settings=settings,
+            forgetting=" ".join(m.describe() for m in monitors),
         )
     finally:
         if caching:

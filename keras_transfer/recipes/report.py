@@ -65,6 +65,7 @@ class Report:
         calibration: How sure the model is, and should be, or `None`.
         slices: The accuracy on each part of the examples, from `slice_rows`.
         settings: How it was trained, by name.
+        forgetting: What a `ForgettingMonitor` says of an old task, or "".
     """
 
     measured_on: str
@@ -82,6 +83,7 @@ class Report:
     calibration: Calibration | None = None
     slices: list[dict] = dataclasses.field(default_factory=list)
     settings: dict = dataclasses.field(default_factory=dict)
+    forgetting: str = ""
 
     @property
     def verdict(self) -> str:
@@ -107,6 +109,7 @@ class Report:
         if self.calibration is not None:
             sentences.append(f"{self.calibration} `kt.calibrate` applies it.")
         sentences += describe_slices(self.slices)
+        sentences.append(self.forgetting)
         return "\n".join(sentence for sentence in sentences if sentence)
 
     @property
