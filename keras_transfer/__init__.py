@@ -32,6 +32,8 @@ from keras_transfer.callbacks.phase_backup import PhaseBackup
 from keras_transfer.callbacks.transfer_board import TransferBoard
 from keras_transfer.data.augmentation import TrainingOnly
 from keras_transfer.data.image_folder import load_image_folder
+from keras_transfer.forgetting.ewc import EWC
+from keras_transfer.forgetting.l2sp import L2SP
 from keras_transfer.freezing.phase import Phase
 from keras_transfer.freezing.summary import trainable_summary
 from keras_transfer.freezing.trainable import set_trainable
@@ -55,6 +57,8 @@ from keras_transfer.recipes.transfer_result import TransferResult
 __version__ = "0.1.0"
 
 __all__ = [
+    "EWC",
+    "L2SP",
     "AuditReport",
     "Backbone",
     "BackboneRanking",
