@@ -32,8 +32,16 @@ from keras_transfer.callbacks.phase_backup import PhaseBackup
 from keras_transfer.callbacks.transfer_board import TransferBoard
 from keras_transfer.data.augmentation import TrainingOnly
 from keras_transfer.data.image_folder import load_image_folder
+from keras_transfer.forgetting.choose_memory import choose_memory
 from keras_transfer.forgetting.ewc import EWC
+from keras_transfer.forgetting.interpolate_weights import interpolate_weights
 from keras_transfer.forgetting.l2sp import L2SP
+from keras_transfer.forgetting.recompute_batch_norm import (
+    recompute_batch_norm,
+)
+from keras_transfer.forgetting.rehearse import rehearse
+from keras_transfer.forgetting.soup_weights import soup_weights
+from keras_transfer.forgetting.sweep_weights import sweep_weights
 from keras_transfer.freezing.phase import Phase
 from keras_transfer.freezing.summary import trainable_summary
 from keras_transfer.freezing.trainable import set_trainable
@@ -83,11 +91,13 @@ __all__ = [
     "build_classifier",
     "cache_features",
     "calibrate",
+    "choose_memory",
     "compare_runs",
     "decode_predictions",
     "find_learning_rate",
     "fine_tune",
     "grad_cam",
+    "interpolate_weights",
     "layer_groups",
     "list_backbones",
     "load_backbone",
@@ -95,9 +105,13 @@ __all__ = [
     "rank_backbones",
     "read_run",
     "recommend",
+    "recompute_batch_norm",
+    "rehearse",
     "replace_head",
     "set_trainable",
+    "soup_weights",
     "split_model",
     "strategies",
+    "sweep_weights",
     "trainable_summary",
 ]
