@@ -42,6 +42,8 @@ from keras_transfer.forgetting.recompute_batch_norm import (
 from keras_transfer.forgetting.rehearse import rehearse
 from keras_transfer.forgetting.soup_weights import soup_weights
 from keras_transfer.forgetting.sweep_weights import sweep_weights
+from keras_transfer.forgetting.weight_soup import WeightSoup
+from keras_transfer.forgetting.weight_sweep import WeightSweep
 from keras_transfer.freezing.phase import Phase
 from keras_transfer.freezing.summary import trainable_summary
 from keras_transfer.freezing.trainable import set_trainable
@@ -86,6 +88,8 @@ __all__ = [
     "TrainingOnly",
     "TransferBoard",
     "TransferResult",
+    "WeightSoup",
+    "WeightSweep",
     "audit_images",
     "baseline",
     "build_classifier",
