@@ -135,7 +135,7 @@ class Pages:
             *("strategy", "learning_rates", "optimizer", "epochs"),
             *("validation accuracy", "validation loss"),
             *RUNS,
-            *("0.005", "0.005, 0.0001"),
+            *("chosen", "chosen, 0.0001"),
         )
 
     def projector(self):
