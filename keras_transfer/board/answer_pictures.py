@@ -5,12 +5,6 @@ from collections.abc import Iterator, Mapping, Sequence
 import keras
 import numpy as np
 
-from keras_transfer.board.answers import (
-    collect_answers,
-    gives_logits,
-    name_classes,
-    tally_answers,
-)
 from keras_transfer.board.confidences import read_guesses
 from keras_transfer.board.confusion_matrix import (
     MOST_CLASSES_DRAWN,
@@ -18,6 +12,12 @@ from keras_transfer.board.confusion_matrix import (
 )
 from keras_transfer.board.f1_bars import draw_f1_bars
 from keras_transfer.board.reliability_diagram import draw_reliability_diagram
+from keras_transfer.caching.answers import (
+    collect_answers,
+    gives_logits,
+    name_classes,
+    tally_answers,
+)
 
 
 def draw_answers(

@@ -6,8 +6,6 @@ from typing import NamedTuple
 
 import numpy as np
 
-from keras_transfer.board.confusion_matrix import confusion_matrix
-
 
 class ClassScores(NamedTuple):
     """Scores of each class, one array each."""
@@ -16,63 +14,6 @@ class ClassScores(NamedTuple):
     recall: np.ndarray
     f1: np.ndarray
     support: np.ndarray
-
-
-def count_outcomes(
-    labels: np.ndarray,
-    outputs: np.ndarray,
-    *,
-    binary_loss: bool = False,
-    from_logits: bool = False,
-) -> np.ndarray | None:
-    """Count what a classifier got right and wrong, however it is built.
-
-    Args:
-        labels: True classes, as numbers, one-hot, or several of them marked
-            for each example.
-        outputs: What the model returned, `(examples, outputs)`. One output
-            means two classes.
-        binary_loss: Whether the model's loss takes each output on its own.
-            It settles what one-hot labels leave open.
-        from_logits: Whether outputs are logits rather than probabilities.
-            Those not in [0, 1] are taken for logits anyway.
-
-    Returns:
-        A confusion matrix `(classes, classes)`; where an example may belong
-        to several classes, one such matrix for each, `(classes, 2, 2)`, whose
-        second row and column stand for the class; or `None` if these are not
-        the labels and outputs of a classifier.
-    """
-    labels, outputs = np.asarray(labels), np.asarray(outputs)
-    if outputs.ndim == 1:
-        outputs = outputs[:, None]
-    if labels.ndim == 2 and labels.shape[1] == 1:
-        labels = labels[:, 0]
-    if outputs.ndim != 2 or labels.dtype.kind not in "biuf" or not labels.size:
-        return None
-    classes = outputs.shape[1]
-    logits = from_logits or outputs.min() < 0 or outputs.max() > 1
-    chosen = outputs > (0 if logits else 0.5)
-    if labels.ndim == 1:
-        if not np.array_equal(labels, np.round(labels)) or labels.min() < 0:
-            return None
-        if classes > 1:
-            return confusion_matrix(labels, outputs.argmax(axis=1), classes)
-        if labels.max() > 1:
-            return None
-        return confusion_matrix(labels, chosen[:, 0], 2)
-    if labels.shape != outputs.shape or labels.min() < 0 or labels.max() > 1:
-        return None
-    if sum_to_one(labels) and (not binary_loss or sum_to_one(outputs)):
-        return confusion_matrix(
-            labels.argmax(axis=1), outputs.argmax(axis=1), classes
-        )
-    return np.stack(
-        [
-            confusion_matrix(label > 0.5, choice, 2)
-            for label, choice in zip(labels.T, chosen.T, strict=True)
-        ]
-    )
 
 
 def class_scores(matrix: np.ndarray) -> ClassScores:
@@ -167,11 +108,6 @@ def class_report_markdown(
         cells = [row["class"], *scores, f"{row['support']:,}"]
         lines.append(f"| {' | '.join(cells)} |")
     return "\n".join(lines)
-
-
-def sum_to_one(values: np.ndarray) -> bool:
-    """Tell whether each row, of labels or of outputs, is one in all."""
-    return bool(np.allclose(values.sum(axis=1), 1, atol=1e-2))
 
 
 def escape_markdown(text: str) -> str:

@@ -1,4 +1,4 @@
-"""Confusion matrices: count them, draw them."""
+"""Confusion matrices, drawn."""
 
 from collections.abc import Sequence
 
@@ -26,47 +26,6 @@ _MARGIN = 20
 _SHOWN_IN_FULL = 800  # up to this width text is large enough
 # Blue and orange are told apart in every kind of colour blindness.
 _RIGHT, _WRONG = "Blues", "Oranges"
-
-
-def confusion_matrix(labels, predictions, classes: int) -> np.ndarray:
-    """Count how often each class was taken for each.
-
-    Example:
-
-    ```python
-    confusion_matrix([0, 1, 1], [0, 1, 0], classes=2)
-    # array([[1, 0],
-    #        [1, 1]])
-    ```
-
-    Args:
-        labels: Integers, the true class of each example.
-        predictions: Integers, the predicted class of each example.
-        classes: Number of classes.
-
-    Returns:
-        An integer array `(classes, classes)`: a row for each true class, a
-        column for each predicted one.
-
-    Raises:
-        ValueError: If the lengths differ or a class is not in [0, `classes`).
-    """
-    labels, predictions = np.asarray(labels), np.asarray(predictions)
-    if labels.shape != predictions.shape or labels.ndim != 1:
-        raise ValueError(
-            "Labels and predictions must be two lists of the same length. "
-            f"Received: labels of shape {labels.shape}, "
-            f"predictions of shape {predictions.shape}"
-        )
-    for name, values in (("labels", labels), ("predictions", predictions)):
-        if np.any((values < 0) | (values >= classes)):
-            raise ValueError(
-                f"Classes must be in [0, {classes}). Received: {name} "
-                f"between {values.min()} and {values.max()}"
-            )
-    cells = labels.astype("int64") * classes + predictions.astype("int64")
-    counts = np.bincount(cells, minlength=classes**2)
-    return counts.reshape(classes, classes)
 
 
 @quiet_glyphs()

@@ -6,8 +6,9 @@ from typing import NamedTuple
 import keras
 import numpy as np
 
-from keras_transfer.board.class_report import escape_markdown, sum_to_one
+from keras_transfer.board.class_report import escape_markdown
 from keras_transfer.board.wilson_interval import wilson_interval
+from keras_transfer.data.outcomes import sum_to_one
 
 _FEW = 10  # examples of a class
 _UNEVEN = 4  # times as many of one class as of another

@@ -6,8 +6,8 @@ import keras
 import tensorflow as tf
 
 from keras_transfer.backbones.layer_groups import layer_groups
-from keras_transfer.board.answers import as_float32
-from keras_transfer.board.layer_inputs import hear_inputs
+from keras_transfer.backbones.layer_inputs import hear_inputs
+from keras_transfer.caching.answers import as_float32
 from keras_transfer.freezing.quiet_function import quiet_function
 
 

@@ -5,11 +5,6 @@ from collections.abc import Mapping, Sequence
 import keras
 import numpy as np
 
-from keras_transfer.board.answers import (
-    gives_logits,
-    name_classes,
-    tally_answers,
-)
 from keras_transfer.board.example_grid import (
     caption_examples,
     choose_examples,
@@ -17,6 +12,11 @@ from keras_transfer.board.example_grid import (
 )
 from keras_transfer.board.explanations import choose_explained
 from keras_transfer.board.fetch_examples import fetch_images
+from keras_transfer.caching.answers import (
+    gives_logits,
+    name_classes,
+    tally_answers,
+)
 
 _TITLES = {
     "confident_mistakes": "Most confident mistakes",

@@ -5,16 +5,16 @@ from collections.abc import Mapping, Sequence
 import keras
 import numpy as np
 
-from keras_transfer.board.answers import (
-    gives_logits,
-    name_classes,
-    tally_answers,
-)
 from keras_transfer.board.example_grid import caption_examples
 from keras_transfer.board.feature_maps import feature_map_groups
 from keras_transfer.board.fetch_examples import spread_rows
 from keras_transfer.board.grad_cam import grad_cam
 from keras_transfer.board.grad_cam_grid import draw_grad_cam
+from keras_transfer.caching.answers import (
+    gives_logits,
+    name_classes,
+    tally_answers,
+)
 
 _EXAMPLES = 6
 

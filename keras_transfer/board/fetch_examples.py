@@ -6,9 +6,9 @@ import keras
 import numpy as np
 import tensorflow as tf
 
-from keras_transfer.board.answers import iterate_batches
 from keras_transfer.caching.repeatability import may_vary, shuffles
 from keras_transfer.data.example_order import find_example_order
+from keras_transfer.data.labelled_batches import iterate_batches
 
 _BATCH_SIZE = 32
 

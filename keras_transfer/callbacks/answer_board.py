@@ -5,7 +5,6 @@ import os
 import warnings
 from collections.abc import Mapping, Sequence
 
-from keras_transfer.board.answers import check_labelled_data
 from keras_transfer.board.feature_maps import feature_map_groups
 from keras_transfer.board.grad_cam import choose_group
 from keras_transfer.callbacks.answer_pages import AnswerPages
@@ -14,6 +13,7 @@ from keras_transfer.callbacks.continuous_tensorboard import (
 )
 from keras_transfer.callbacks.data_text import describe_data
 from keras_transfer.callbacks.embedding_pages import EmbeddingPages
+from keras_transfer.data.labelled_batches import check_labelled_data
 
 
 class AnswerBoard(ContinuousTensorBoard):

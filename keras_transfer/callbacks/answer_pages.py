@@ -7,14 +7,6 @@ import numpy as np
 import tensorflow as tf
 
 from keras_transfer.board.answer_pictures import draw_answers
-from keras_transfer.board.answers import (
-    check_names,
-    collect_answers,
-    gives_logits,
-    make_predict,
-    name_classes,
-    tally_answers,
-)
 from keras_transfer.board.class_report import class_report_markdown
 from keras_transfer.board.confusion_matrix import (
     MOST_CLASSES_DRAWN,
@@ -24,6 +16,14 @@ from keras_transfer.board.example_pictures import draw_examples, fetch_shown
 from keras_transfer.board.explanations import draw_explanations
 from keras_transfer.board.precision_recall import write_precision_recall
 from keras_transfer.board.write_picture import write_picture
+from keras_transfer.caching.answers import (
+    check_names,
+    collect_answers,
+    gives_logits,
+    make_predict,
+    name_classes,
+    tally_answers,
+)
 from keras_transfer.callbacks.validation_answers import ValidationAnswers
 
 

@@ -5,12 +5,13 @@ from collections.abc import Mapping, Sequence
 import keras
 import numpy as np
 
-from keras_transfer.board.answers import iterate_batches, name_classes
 from keras_transfer.board.data_summary import count_labels, data_markdown
+from keras_transfer.caching.answers import name_classes
 from keras_transfer.caching.cached_data import find_cached_data
 from keras_transfer.caching.feature_table import MemoryRows
 from keras_transfer.callbacks.data_replay import find_training_data
 from keras_transfer.data.example_order import find_example_order
+from keras_transfer.data.labelled_batches import iterate_batches
 
 
 def describe_data(

@@ -5,11 +5,6 @@ from collections.abc import Mapping, Sequence
 import keras
 import numpy as np
 
-from keras_transfer.board.answers import (
-    gives_logits,
-    name_classes,
-    tally_answers,
-)
 from keras_transfer.board.confidences import name_guesses
 from keras_transfer.board.embeddings import make_embed
 from keras_transfer.board.fetch_examples import (
@@ -28,6 +23,11 @@ from keras_transfer.board.projector import (
     write_projector,
 )
 from keras_transfer.board.thumbnails import make_thumbnails
+from keras_transfer.caching.answers import (
+    gives_logits,
+    name_classes,
+    tally_answers,
+)
 from keras_transfer.caching.cached_data import find_cached
 
 _BEFORE, _AFTER = "before training", "after training"

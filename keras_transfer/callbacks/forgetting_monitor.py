@@ -5,15 +5,17 @@ import numpy as np
 from keras.src.utils import io_utils
 
 from keras_transfer.backbones.layer_groups import layer_groups
-from keras_transfer.board.answers import (
-    check_labelled_data,
+from keras_transfer.caching.answers import (
     collect_answers,
-    iterate_batches,
     make_predict,
     tally_answers,
 )
 from keras_transfer.callbacks.data_replay import find_callbacks
 from keras_transfer.callbacks.transfer_board import TransferBoard
+from keras_transfer.data.labelled_batches import (
+    check_labelled_data,
+    iterate_batches,
+)
 from keras_transfer.forgetting.group_features import make_group_features
 from keras_transfer.forgetting.linear_cka import chance_cka, linear_cka
 from keras_transfer.freezing.weight_movement import WeightMovement

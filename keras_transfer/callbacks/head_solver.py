@@ -11,7 +11,7 @@ from keras.src.trainers.data_adapters.data_adapter_utils import (
 )
 from keras.src.utils import io_utils
 
-from keras_transfer.board.layer_inputs import hear_inputs
+from keras_transfer.backbones.layer_inputs import hear_inputs
 from keras_transfer.caching.cached_data import find_cached_data
 from keras_transfer.callbacks.companion import Companion, find_companions
 from keras_transfer.callbacks.linear_head import find_linear_head, mark_classes

@@ -8,7 +8,7 @@ import numpy as np
 import tensorflow as tf
 from keras.src.backend.tensorflow.trainer import TensorFlowTrainer
 
-from keras_transfer.board.answers import pair_outputs
+from keras_transfer.caching.answers import pair_outputs
 from keras_transfer.callbacks.data_replay import find_validation_data
 
 

@@ -10,11 +10,11 @@ import tensorflow as tf
 
 from keras_transfer.backbones.backbone import Backbone
 from keras_transfer.backbones.layer_groups import layer_groups
-from keras_transfer.board.layer_inputs import hear_inputs
+from keras_transfer.backbones.layer_inputs import hear_inputs
+from keras_transfer.caching.pooled_features import describe_examples, pool
 from keras_transfer.data.example_order import fetch_batches, without_epoch
 from keras_transfer.forgetting.herd import herd
 from keras_transfer.forgetting.numbered_examples import number_examples
-from keras_transfer.insight.pooled_features import describe_examples, pool
 
 _BATCH_SIZE = 32
 

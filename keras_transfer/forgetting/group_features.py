@@ -6,7 +6,7 @@ import keras
 import numpy as np
 
 from keras_transfer.backbones.graph import functional_graph
-from keras_transfer.board.feature_maps import find_group_outputs
+from keras_transfer.caching.group_outputs import find_group_outputs
 from keras_transfer.caching.unrolled_graph import run_steps, unroll_graph
 from keras_transfer.freezing.quiet_function import quiet_function
 

@@ -6,7 +6,7 @@ import keras
 import tensorflow as tf
 
 from keras_transfer.backbones.graph import functional_graph
-from keras_transfer.board.answers import gives_logits
+from keras_transfer.caching.answers import gives_logits
 
 _TINY = 1e-30  # as a root, and over it, still far from the ends of float32
 

@@ -8,9 +8,9 @@ import keras
 import numpy as np
 import tensorflow as tf
 
-from keras_transfer.board.answers import iterate_batches
 from keras_transfer.data.array_batches import batch_arrays
 from keras_transfer.data.example_order import fetch_batches, find_example_order
+from keras_transfer.data.labelled_batches import iterate_batches
 from keras_transfer.freezing.quiet_function import quiet_function
 
 _BATCH_SIZE = 32

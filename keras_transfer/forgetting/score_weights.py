@@ -5,13 +5,13 @@ from collections.abc import Callable
 import keras
 import numpy as np
 
-from keras_transfer.board.answers import (
-    check_labelled_data,
+from keras_transfer.caching.answers import (
     collect_answers,
     make_predict,
     tally_answers,
 )
 from keras_transfer.data.example_order import without_epoch
+from keras_transfer.data.labelled_batches import check_labelled_data
 
 
 def make_score(model: keras.Model) -> Callable:

@@ -10,6 +10,8 @@ import numpy as np
 
 from keras_transfer.backbones.backbone import Backbone
 from keras_transfer.board.fetch_examples import look_at_batch
+from keras_transfer.caching.pooled_features import describe_examples, pool
+from keras_transfer.data.labelled_data import find_class_names, read_data
 from keras_transfer.data.random_state import (
     capture_random_state,
     restore_random_state,
@@ -17,8 +19,6 @@ from keras_transfer.data.random_state import (
 from keras_transfer.freezing.reinitialize import untrained_copy
 from keras_transfer.insight import baselines as named
 from keras_transfer.insight.baselines import Baselines
-from keras_transfer.insight.labelled_data import find_class_names, read_data
-from keras_transfer.insight.pooled_features import describe_examples, pool
 from keras_transfer.insight.shallow_answers import (
     answer_most_frequent,
     answer_nearest,

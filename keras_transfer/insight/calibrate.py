@@ -6,7 +6,7 @@ import keras
 import numpy as np
 
 from keras_transfer.backbones.graph import functional_graph
-from keras_transfer.board.answers import collect_answers, gives_logits
+from keras_transfer.caching.answers import collect_answers, gives_logits
 from keras_transfer.caching.unrolled_graph import unroll_graph
 from keras_transfer.callbacks.linear_head import mark_classes
 from keras_transfer.insight.temperature import (

@@ -11,6 +11,7 @@ from keras.src.utils import io_utils
 
 from keras_transfer.caching.cache_features import cache_features
 from keras_transfer.caching.feature_cache import FeatureCache
+from keras_transfer.data.labelled_data import read_data
 from keras_transfer.freezing.quiet_function import quiet_function
 from keras_transfer.insight.backbone_ranking import BackboneRanking
 from keras_transfer.insight.candidates import (
@@ -19,7 +20,6 @@ from keras_transfer.insight.candidates import (
     open_candidate,
     pool_candidate,
 )
-from keras_transfer.insight.labelled_data import read_data
 from keras_transfer.insight.ridge_probe import fit_ridge_probe
 from keras_transfer.insight.sample_examples import sample_examples
 from keras_transfer.insight.scorers.h_score import h_score

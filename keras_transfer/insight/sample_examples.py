@@ -6,8 +6,8 @@ from collections import Counter
 import keras
 import numpy as np
 
-from keras_transfer.board.answers import iterate_batches
-from keras_transfer.insight.labelled_data import class_numbers
+from keras_transfer.data.labelled_batches import iterate_batches
+from keras_transfer.data.labelled_data import class_numbers
 
 # Its multiples fill [0, 1) evenly, however many there are.
 _STEP = (5**0.5 - 1) / 2

@@ -7,7 +7,7 @@ from keras.src.trainers.data_adapters.data_adapter_utils import (
 )
 from keras.src.utils import io_utils
 
-from keras_transfer.board.answers import iterate_batches
+from keras_transfer.data.labelled_batches import iterate_batches
 
 
 def balanced_class_weights(data, classes: int) -> dict[int, float]:

@@ -12,7 +12,7 @@ import keras
 import numpy as np
 
 from keras_transfer.backbones.layer_groups import layer_groups
-from keras_transfer.board.answers import make_predict
+from keras_transfer.caching.answers import make_predict
 from keras_transfer.caching.cut import Cut
 from keras_transfer.caching.no_cut_error import NoCutError
 from keras_transfer.freezing.freezable_model import Freezable

@@ -6,9 +6,9 @@ from collections.abc import Callable, Mapping, Sequence
 import keras
 import numpy as np
 
-from keras_transfer.board.answers import collect_answers
 from keras_transfer.board.confidences import read_guesses
 from keras_transfer.board.fetch_examples import count_examples
+from keras_transfer.caching.answers import collect_answers
 from keras_transfer.freezing.phase import Phase
 from keras_transfer.freezing.reinitialize import untrained_copy
 from keras_transfer.insight.baselines import SCRATCH, Baselines

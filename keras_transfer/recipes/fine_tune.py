@@ -6,10 +6,7 @@ from collections.abc import Mapping, Sequence
 
 import keras
 
-from keras_transfer.board.answers import (
-    count_answers,
-    make_predict,
-)
+from keras_transfer.caching.answers import count_answers, make_predict
 from keras_transfer.caching.feature_cache import FeatureCache
 from keras_transfer.callbacks.best_weights import BestWeights
 from keras_transfer.callbacks.forgetting_monitor import ForgettingMonitor

@@ -6,7 +6,7 @@ import keras
 import numpy as np
 from keras import ops
 
-from keras_transfer.board.layer_inputs import hear_inputs
+from keras_transfer.backbones.layer_inputs import hear_inputs
 from keras_transfer.callbacks.linear_head import find_linear_head
 
 USUAL_HEAD_RATE = 5e-3

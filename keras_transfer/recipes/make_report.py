@@ -6,14 +6,14 @@ from collections.abc import Callable, Mapping, Sequence
 import keras
 import numpy as np
 
-from keras_transfer.board.answers import (
+from keras_transfer.board.class_report import class_rows
+from keras_transfer.board.confidences import as_probabilities, read_guesses
+from keras_transfer.caching.answers import (
     collect_answers,
     gives_logits,
     name_classes,
     tally_answers,
 )
-from keras_transfer.board.class_report import class_rows
-from keras_transfer.board.confidences import as_probabilities, read_guesses
 from keras_transfer.insight.calibrate import measure_calibration
 from keras_transfer.insight.slices import slice_rows
 from keras_transfer.recipes.report import Report

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 
 import keras
 
-from keras_transfer.board.answers import make_predict
+from keras_transfer.caching.answers import make_predict
 from keras_transfer.optimizers.schedules import warmup_cosine
 from keras_transfer.optimizers.trial import trial
 from keras_transfer.recipes.validation_score import Score, score_answers

@@ -14,10 +14,10 @@ from keras.src.utils import io_utils
 from keras_transfer.board.fetch_examples import count_examples
 from keras_transfer.data.array_batches import batch_arrays
 from keras_transfer.data.example_order import without_epoch
+from keras_transfer.data.labelled_data import read_data, restore_labels
 from keras_transfer.freezing.gradient_norms import relative_gradient_norms
 from keras_transfer.freezing.trainable import set_trainable
 from keras_transfer.freezing.trainable_state import restore_trainable
-from keras_transfer.insight.labelled_data import read_data, restore_labels
 from keras_transfer.insight.recommendation import Evidence, Recommendation
 from keras_transfer.insight.sample_examples import sample_examples
 from keras_transfer.insight.shallow_answers import make_folds

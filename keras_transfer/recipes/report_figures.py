@@ -5,7 +5,6 @@ from typing import NamedTuple
 import numpy as np
 
 from keras_transfer.board.baseline_bars import draw_baseline_bars
-from keras_transfer.board.class_report import count_outcomes
 from keras_transfer.board.confidences import read_guesses
 from keras_transfer.board.confusion_matrix import (
     MOST_CLASSES_DRAWN,
@@ -20,6 +19,7 @@ from keras_transfer.board.reliability_diagram import (
     draw_reliability_diagram,
     expected_calibration_error,
 )
+from keras_transfer.data.outcomes import count_outcomes
 from keras_transfer.recipes.report import Report
 from keras_transfer.recipes.report_tables import THIS_MODEL, compare_rows
 

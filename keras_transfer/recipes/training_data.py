@@ -6,8 +6,9 @@ import keras
 import numpy as np
 import tensorflow as tf
 
-from keras_transfer.board.answers import count_answers, iterate_batches
+from keras_transfer.caching.answers import count_answers
 from keras_transfer.data.array_batches import batch_arrays
+from keras_transfer.data.labelled_batches import iterate_batches
 
 _BATCH_SIZE = 32
 _LEAST_BATCH_SIZE = 8

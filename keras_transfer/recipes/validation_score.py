@@ -6,12 +6,12 @@ from typing import NamedTuple
 import keras
 import numpy as np
 
-from keras_transfer.board.answers import (
+from keras_transfer.board.confidences import as_probabilities, read_guesses
+from keras_transfer.caching.answers import (
     collect_answers,
     gives_logits,
     tally_answers,
 )
-from keras_transfer.board.confidences import as_probabilities, read_guesses
 
 
 class Score(NamedTuple):

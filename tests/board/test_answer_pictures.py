@@ -4,11 +4,7 @@ import pytest
 import tensorflow as tf
 
 from keras_transfer.board.answer_pictures import draw_answers
-from keras_transfer.board.answers import collect_answers
-from keras_transfer.board.confusion_matrix import (
-    confusion_matrix,
-    draw_confusion_matrix,
-)
+from keras_transfer.board.confusion_matrix import draw_confusion_matrix
 from keras_transfer.board.example_grid import (
     caption_examples,
     choose_examples,
@@ -17,6 +13,8 @@ from keras_transfer.board.example_grid import (
 from keras_transfer.board.example_pictures import draw_examples, fetch_shown
 from keras_transfer.board.f1_bars import draw_f1_bars
 from keras_transfer.board.reliability_diagram import draw_reliability_diagram
+from keras_transfer.caching.answers import collect_answers
+from keras_transfer.data.outcomes import confusion_matrix
 
 NAMES = ["ant", "bee", "cow"]
 OF_VECTORS = {"f1", "confusion_matrix_shares", "reliability"}

@@ -12,10 +12,9 @@ from keras_transfer.board.class_report import (
     class_report_markdown,
     class_rows,
     class_scores,
-    count_outcomes,
     escape_markdown,
 )
-from keras_transfer.board.confusion_matrix import confusion_matrix
+from keras_transfer.data.outcomes import confusion_matrix, count_outcomes
 
 LABELS = np.array([0, 0, 0, 1, 1, 2, 2, 2, 2, 4])
 PREDICTIONS = np.array([0, 1, 2, 1, 1, 2, 2, 0, 4, 2])
@@ -23,14 +22,6 @@ PREDICTIONS = np.array([0, 1, 2, 1, 1, 2, 2, 0, 4, 2])
 LABELS = np.append(LABELS, 4)
 PREDICTIONS = np.append(PREDICTIONS, 5)
 MATRIX = confusion_matrix(LABELS, PREDICTIONS, 6)
-
-
-def one_hot(labels, classes=6):
-    return np.eye(classes, dtype="float32")[labels]
-
-
-def sure(predictions, classes=6):
-    return 0.05 + (1 - 0.05 * classes) * one_hot(predictions, classes)
 
 
 def test_scores_are_those_of_scikit_learn():
@@ -51,56 +42,6 @@ def test_multi_label_scores_are_those_of_scikit_learn():
     expected = precision_recall_fscore_support(labels, outputs > 0.5)
     for ours, theirs in zip(class_scores(counts), expected, strict=True):
         np.testing.assert_allclose(ours, theirs)
-
-
-@pytest.mark.parametrize(
-    "labels",
-    [LABELS, LABELS[:, None], LABELS.astype("float32"), one_hot(LABELS)],
-    ids=["integers", "column", "floats", "one-hot"],
-)
-@pytest.mark.parametrize("scale", [1, 30], ids=["probabilities", "logits"])
-def test_single_label_outcomes(labels, scale):
-    outputs = scale * sure(PREDICTIONS)
-    np.testing.assert_array_equal(count_outcomes(labels, outputs), MATRIX)
-
-
-@pytest.mark.parametrize("shape", [(4,), (4, 1)])
-def test_one_output_means_two_classes(shape):
-    labels = np.array([0, 1, 1, 0]).reshape(shape)
-    outputs = np.array([0.1, 0.4, 0.6, 0.2]).reshape(shape)
-    expected = [[2, 0], [1, 1]]
-    assert count_outcomes(labels, outputs).tolist() == expected
-    logits = np.log(outputs / (1 - outputs))
-    assert count_outcomes(labels, logits).tolist() == expected
-    all_above_zero = count_outcomes(labels, outputs, from_logits=True)
-    assert all_above_zero.tolist() == [[0, 2], [0, 2]]
-
-
-def test_the_loss_settles_what_one_hot_labels_leave_open():
-    labels, sigmoids = one_hot([0, 1], 2), np.array([[0.9, 0.7], [0.1, 0.2]])
-    single = count_outcomes(labels, sigmoids)
-    assert single.tolist() == [[1, 0], [0, 1]]
-    multi = count_outcomes(labels, sigmoids, binary_loss=True)
-    assert multi.tolist() == [[[1, 0], [0, 1]], [[0, 1], [1, 0]]]
-    softmax = np.array([[0.9, 0.1], [0.2, 0.8]])
-    assert count_outcomes(labels, softmax, binary_loss=True).ndim == 2
-
-
-@pytest.mark.parametrize(
-    ("labels", "outputs"),
-    [
-        (np.array([0.5, 1.7]), np.array([[0.5], [0.2]])),
-        (np.array([0.0, 7.0]), np.array([[0.5], [0.2]])),
-        (np.array([-1.0, 1.0]), np.array([[0.5], [0.2]])),
-        (np.array([[3.0, -1.0]]), np.array([[0.5, 0.2]])),
-        (np.zeros((2, 4, 4)), np.zeros((2, 4, 4, 3))),
-        (np.zeros((2, 3)), np.zeros((2, 5))),
-        (np.array(["a", "b"]), np.zeros((2, 5))),
-        (np.zeros(0), np.zeros((0, 3))),
-    ],
-)
-def test_what_is_no_classifier_has_no_outcomes(labels, outputs):
-    assert count_outcomes(labels, outputs) is None
 
 
 def test_rows_are_plain_data():

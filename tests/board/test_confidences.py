@@ -4,9 +4,8 @@ import keras
 import numpy as np
 import pytest
 
-from keras_transfer.board.class_report import count_outcomes
 from keras_transfer.board.confidences import read_guesses
-from keras_transfer.board.confusion_matrix import confusion_matrix
+from keras_transfer.data.outcomes import confusion_matrix, count_outcomes
 
 LABELS = np.array([0, 1, 2, 1])
 OUTPUTS = np.array(

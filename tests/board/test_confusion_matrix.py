@@ -8,13 +8,10 @@ import matplotlib
 import numpy as np
 import pytest
 from matplotlib import pyplot
-from sklearn.metrics import confusion_matrix as scikit_confusion_matrix
 
 from keras_transfer.board import confusion_matrix as board
-from keras_transfer.board.confusion_matrix import (
-    confusion_matrix,
-    draw_confusion_matrix,
-)
+from keras_transfer.board.confusion_matrix import draw_confusion_matrix
+from keras_transfer.data.outcomes import confusion_matrix
 
 
 def example(classes, examples=400):
@@ -34,32 +31,6 @@ def blue_pixels(picture):
 
 def orange_pixels(picture):
     return count_pixels(picture, lambda red, _, blue: red - blue > 60)
-
-
-def test_counts_are_those_of_scikit_learn():
-    rng = np.random.default_rng(0)
-    labels, predictions = rng.integers(0, 5, (2, 200))
-    np.testing.assert_array_equal(
-        confusion_matrix(labels, predictions, 7),
-        scikit_confusion_matrix(labels, predictions, labels=range(7)),
-    )
-
-
-def test_no_examples_give_zeros():
-    assert confusion_matrix([], [], 2).tolist() == [[0, 0], [0, 0]]
-
-
-@pytest.mark.parametrize("wrong", [-1, 3])
-def test_unknown_classes_are_refused(wrong):
-    with pytest.raises(ValueError, match=rf"in \[0, 3\).*labels.*{wrong}"):
-        confusion_matrix([0, wrong], [0, 0], 3)
-    with pytest.raises(ValueError, match=rf"predictions.*{wrong}"):
-        confusion_matrix([0, 0], [0, wrong], 3)
-
-
-def test_lists_of_different_length_are_refused():
-    with pytest.raises(ValueError, match=r"\(2,\).*\(1,\)"):
-        confusion_matrix([0, 1], [0], 2)
 
 
 @pytest.mark.parametrize("classes", [1, 2, 14, 100, 250])

@@ -2,12 +2,12 @@ import keras
 import numpy as np
 import pytest
 
-from keras_transfer.board.answers import collect_answers
 from keras_transfer.board.example_grid import caption_examples
 from keras_transfer.board.example_pictures import fetch_shown
 from keras_transfer.board.explanations import draw_explanations
 from keras_transfer.board.grad_cam import grad_cam
 from keras_transfer.board.grad_cam_grid import draw_grad_cam
+from keras_transfer.caching.answers import collect_answers
 
 NAMES = ["ant", "bee", "cow"]
 

@@ -7,9 +7,9 @@ import pytest
 import tensorflow as tf
 
 import keras_transfer as kt
-from keras_transfer.board.answers import collect_answers
 from keras_transfer.board.example_pictures import fetch_shown
 from keras_transfer.board.explanations import draw_explanations
+from keras_transfer.caching.answers import collect_answers
 from tests.callbacks.test_embedding_pages import read as read_points
 from tests.callbacks.test_transfer_board import read, texts
 

@@ -8,7 +8,7 @@ from google.protobuf import text_format
 from tensorboard.plugins import projector
 
 import keras_transfer as kt
-from keras_transfer.board.answers import collect_answers
+from keras_transfer.caching.answers import collect_answers
 from keras_transfer.callbacks.embedding_pages import EmbeddingPages
 
 NAMES = ["ant", "bee", "cow"]

@@ -27,13 +27,11 @@ from tensorboard.plugins.custom_scalar.metadata import CONFIG_SUMMARY_TAG
 import keras_transfer as kt
 from keras_transfer.board.answer_pictures import draw_answers
 from keras_transfer.board.class_report import class_report_markdown
-from keras_transfer.board.confusion_matrix import (
-    confusion_matrix,
-    draw_confusion_matrix,
-)
+from keras_transfer.board.confusion_matrix import draw_confusion_matrix
 from keras_transfer.board.precision_recall import count_over_thresholds
 from keras_transfer.callbacks.phase_backup import PhaseBackup
 from keras_transfer.callbacks.transfer_board import TransferBoard
+from keras_transfer.data.outcomes import confusion_matrix
 
 CLASSES, FEATURES, EXAMPLES, STEPS = 3, 6, 40, 5
 NAMES = ["ant", "bee", "cow"]

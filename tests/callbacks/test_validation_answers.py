@@ -4,7 +4,7 @@ import pytest
 import tensorflow as tf
 
 import keras_transfer as kt
-from keras_transfer.board.answers import collect_answers
+from keras_transfer.caching.answers import collect_answers
 from keras_transfer.callbacks import answer_pages
 from keras_transfer.callbacks.validation_answers import ValidationAnswers
 

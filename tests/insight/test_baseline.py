@@ -10,10 +10,10 @@ from sklearn.linear_model import LogisticRegression
 from sklearn.preprocessing import StandardScaler
 
 import keras_transfer as kt
+from keras_transfer.caching.pooled_features import pooled_features
 from keras_transfer.insight import baselines as named
 from keras_transfer.insight.baseline import baseline, forget
 from keras_transfer.insight.baselines import Baselines
-from keras_transfer.insight.pooled_features import pooled_features
 from tests.networks import tiny_backbone
 
 CLIPART = pathlib.Path(__file__).parents[2] / "examples/data/clipart14"

@@ -2,7 +2,8 @@
 
 import numpy as np
 
-from keras_transfer.board.class_report import class_rows, count_outcomes
+from keras_transfer.board.class_report import class_rows
+from keras_transfer.data.outcomes import count_outcomes
 from keras_transfer.insight.baselines import Baselines
 from keras_transfer.insight.calibrate import Calibration
 from keras_transfer.insight.slices import slice_rows

@@ -3,7 +3,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from keras_transfer.board.answers import iterate_batches
+from keras_transfer.data.labelled_batches import iterate_batches
 from keras_transfer.recipes.training_data import (
     as_dataset,
     check_fit,

@@ -11,9 +11,9 @@ from PIL import Image
 from keras_transfer.backbones.backbone import Backbone
 from keras_transfer.caching.cache_features import cache_features
 from keras_transfer.caching.feature_cache import FeatureCache
+from keras_transfer.caching.pooled_features import pooled_features
 from keras_transfer.data.array_batches import batch_arrays
 from keras_transfer.data.image_decoding import WORKERS
-from keras_transfer.insight.pooled_features import pooled_features
 
 _BATCH_SIZE = 64
 _MARGIN = 10  # of 255: below, a border has one colour

@@ -9,7 +9,6 @@ import keras
 import numpy as np
 from PIL import Image
 
-from keras_transfer.board.answers import iterate_batches
 from keras_transfer.data import image_decoding
 from keras_transfer.data.class_folders import (
     SPLIT_NAMES,
@@ -17,16 +16,17 @@ from keras_transfer.data.class_folders import (
     list_image_folder,
     walk_files,
 )
+from keras_transfer.data.labelled_batches import iterate_batches
+from keras_transfer.data.labelled_data import (
+    class_numbers,
+    find_class_names,
+    read_data,
+)
 from keras_transfer.insight.audit.file_faults import (
     find_stray_picture,
     read_facts,
 )
 from keras_transfer.insight.audit.finding import Finding
-from keras_transfer.insight.labelled_data import (
-    class_numbers,
-    find_class_names,
-    read_data,
-)
 
 SIDE = 128
 

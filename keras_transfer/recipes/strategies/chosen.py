@@ -6,9 +6,9 @@ import functools
 import keras
 
 from keras_transfer.data.array_batches import batch_arrays
+from keras_transfer.data.labelled_data import restore_labels
 from keras_transfer.freezing.gradient_norms import relative_gradient_norms
 from keras_transfer.freezing.phase import Phase
-from keras_transfer.insight.labelled_data import restore_labels
 from keras_transfer.insight.sample_examples import sample_examples
 from keras_transfer.recipes.choose_depth import count_trial_steps
 from keras_transfer.recipes.class_weights import weigh_batches

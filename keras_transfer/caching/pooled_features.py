@@ -8,11 +8,11 @@ import numpy as np
 import tensorflow as tf
 
 from keras_transfer.backbones.backbone import Backbone
-from keras_transfer.board.answers import iterate_batches
 from keras_transfer.caching.cache_features import cache_features
 from keras_transfer.caching.feature_cache import FeatureCache
+from keras_transfer.data.labelled_batches import iterate_batches
+from keras_transfer.data.labelled_data import class_numbers
 from keras_transfer.freezing.quiet_function import quiet_function
-from keras_transfer.insight.labelled_data import class_numbers
 
 _FEW_BATCHES = 8
 

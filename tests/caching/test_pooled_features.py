@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from keras_transfer.insight.pooled_features import (
+from keras_transfer.caching.pooled_features import (
     describe_examples,
     pooled_features,
 )

@@ -1,7 +1,7 @@
 import keras
 import numpy as np
 
-from keras_transfer.board.layer_inputs import hear_inputs
+from keras_transfer.backbones.layer_inputs import hear_inputs
 
 
 def test_the_first_inputs_are_heard_and_the_layer_is_left_as_it_was():

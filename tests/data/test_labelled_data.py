@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from keras_transfer.insight.labelled_data import (
+from keras_transfer.data.labelled_data import (
     class_numbers,
     find_class_names,
     read_data,
