@@ -12,8 +12,7 @@ class L2SP:
     Adds `strength / 2 * ‖w - w₀‖²` to the loss, where `w₀` are the weights
     below the head as they are now, and `head_strength / 2 * ‖w‖²` for those
     of the head. Weight decay pulls a network towards 0, away from what it has
-    learned; this pulls it back to that, which forgets less, and does better
-    on little data.
+    learned; this pulls it back to that.
 
     Keras itself adds the penalty up, by the `regularizer` of each variable,
     beside the one that it has: `fit`, `evaluate`, `kt.fine_tune` and

@@ -2,9 +2,7 @@
 
 import contextlib
 import dataclasses
-import itertools
 import math
-import time
 from collections.abc import Iterator, Sequence
 from typing import NamedTuple
 
@@ -19,7 +17,6 @@ from keras_transfer.freezing.freezable_model import Freezable
 from keras_transfer.freezing.quiet_function import quiet_function
 from keras_transfer.freezing.trainable import set_trainable
 from keras_transfer.freezing.trainable_state import restore_trainable
-from keras_transfer.optimizers.schedules import warmup_cosine
 from keras_transfer.optimizers.trial import trial
 from keras_transfer.recipes.validation_score import judge_examples
 
@@ -79,9 +76,7 @@ def try_depths(
 ) -> list[DepthTrial]:
     """Train each number of layer groups a little, from the same head.
 
-    Each trial is a whole training in small: the rate rises and falls to 0, as
-    what has not come to rest cannot be compared. What is frozen in a trial is
-    computed once for each example.
+    What is frozen in a trial is computed once for each example.
 
     Args:
         model: A compiled classifier, its head trained; it is left so.
@@ -110,7 +105,7 @@ def try_depths(
             borrowed = trial(model, starts_anew=True)
             with cut_at(model, known.cut), borrowed as attempt:
                 if train != "head":
-                    seconds = _train(attempt, known.train, steps, learning_rate)
+                    seconds = attempt.train(known.train, steps, learning_rate)
                 right = judge_examples(
                     model, known.validation, make_predict(model)
                 )
@@ -121,19 +116,6 @@ def try_depths(
                 )
             found[train] = DepthTrial(train, right, seconds)
     return [found[train] for train in depths]
-
-
-def _train(attempt, batches, steps, learning_rate) -> float:
-    """Make some steps; return how long one takes."""
-    seconds = []
-    for step, batch in zip(
-        range(steps), itertools.cycle(batches), strict=False
-    ):
-        begun = time.perf_counter()
-        attempt.step(batch, learning_rate * warmup_cosine(step / steps))
-        seconds.append(time.perf_counter() - begun)
-    # The first one is traced.
-    return float(np.median(seconds[1:] or seconds))
 
 
 class Inputs(NamedTuple):

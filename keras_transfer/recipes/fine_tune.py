@@ -215,11 +215,8 @@ def fine_tune(
         measured = collect_batches(train)
     predict = make_predict(model)
 
-    def count():
-        return count_answers(model, measured, predict)
-
     def measure():
-        return accuracy_of(count())
+        return accuracy_of(count_answers(model, measured, predict))
 
     if strategy == "auto" and validation_data is not None:
         check_answers(model, validation_data)

@@ -1,12 +1,10 @@
 """Find the learning rate of a phase by trying a few."""
 
-import itertools
 from collections.abc import Sequence
 
 import keras
 
 from keras_transfer.caching.answers import make_predict
-from keras_transfer.optimizers.schedules import warmup_cosine
 from keras_transfer.optimizers.trial import trial
 from keras_transfer.recipes.validation_score import Score, score_answers
 
@@ -45,9 +43,8 @@ def choose_learning_rate(
 ) -> float:
     """Train a little at each of a few rates, and see what comes of it.
 
-    Each trial is a whole training in small: the rate rises and falls to 0, as
-    what has not come to rest cannot be compared. The usual rate stays where
-    no other does better by more than luck would have it.
+    The usual rate stays where no other does better by more than luck would
+    have it.
 
     Args:
         model: A compiled model in the state from which to train; it is left
@@ -67,10 +64,7 @@ def choose_learning_rate(
         predict = make_predict(model)
         for rate in RATES:
             attempt.start_anew()
-            for step, batch in zip(
-                range(steps), itertools.cycle(batches), strict=False
-            ):
-                attempt.step(batch, rate * warmup_cosine(step / steps))
+            attempt.train(batches, steps, rate)
             scores[rate] = score_answers(model, validation_data, predict)
             if scores[rate] is None:
                 raise ValueError(

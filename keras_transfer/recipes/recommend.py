@@ -1,7 +1,6 @@
 """Which layer groups to train, before anything is trained."""
 
 import contextlib
-import itertools
 import math
 from collections.abc import Iterator
 from typing import NamedTuple
@@ -22,7 +21,6 @@ from keras_transfer.insight.recommendation import Evidence, Recommendation
 from keras_transfer.insight.sample_examples import sample_examples
 from keras_transfer.insight.shallow_answers import make_folds
 from keras_transfer.insight.source_distance import distance_beside_noise
-from keras_transfer.optimizers.schedules import warmup_cosine
 from keras_transfer.optimizers.trial import trial
 from keras_transfer.recipes import strategies
 from keras_transfer.recipes.choose_depth import (
@@ -267,11 +265,7 @@ def _train_head(model, images: Inputs) -> float:
         set_trainable(model, "head")
         inputs = compute_inputs(model, images)
         with cut_at(model, inputs.cut), trial(model) as attempt:
-            for step, batch in zip(
-                range(_HEAD_STEPS), itertools.cycle(inputs.train), strict=False
-            ):
-                share = warmup_cosine(step / _HEAD_STEPS)
-                attempt.step(batch, rate * share)
+            attempt.train(inputs.train, _HEAD_STEPS, rate)
             trained = model.get_weights()
     model.set_weights(trained)
     return rate
