@@ -104,7 +104,8 @@ class ForgettingMonitor(keras.callbacks.Callback):
         self._few = _take(self._old_data, _EXAMPLES)
         self._first = self._compute_features()
         # One trace for all epochs.
-        self._predict = make_predict(self._old_model or model)
+        self._asked = self._old_model or model
+        self._predict = make_predict(self._asked)
         self._measure(0)
 
     def on_epoch_end(self, epoch, logs=None):
@@ -171,11 +172,10 @@ class ForgettingMonitor(keras.callbacks.Callback):
 
     def _ask(self) -> float:
         """Return the accuracy on the old data, or NaN."""
-        model = self._old_model or self.model
-        answers = collect_answers(model, self._old_data, self._predict)
+        answers = collect_answers(self._asked, self._old_data, self._predict)
         if "" not in answers:
             return float("nan")
-        outcomes = tally_answers(model, *answers[""])
+        outcomes = tally_answers(self._asked, *answers[""])
         if outcomes is None:
             return float("nan")
         right = np.trace(outcomes, axis1=-2, axis2=-1).sum()

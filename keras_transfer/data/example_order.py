@@ -99,3 +99,20 @@ def without_epoch(data, batch_size: int = 32):
         return data
     numbers = tf.data.Dataset.from_tensor_slices(order.numbers)
     return fetch_batches(numbers.batch(batch_size), order.fetch)
+
+
+def spread_examples(data, count: int):
+    """Take a few examples from all over data of ours, as one batch.
+
+    Args:
+        data: A data set with an `example_order`, which goes on afterwards as
+            if it had not been read.
+        count: How many examples, at most.
+
+    Returns:
+        A data set of one batch.
+    """
+    order = find_example_order(data)
+    rows = np.linspace(0, len(order.numbers) - 1, count).astype(int)
+    numbers = tf.data.Dataset.from_tensors(order.numbers[np.unique(rows)])
+    return fetch_batches(numbers, order.fetch)

@@ -23,7 +23,7 @@ SCREENSHOTS = ROOT / "build" / "screenshots"
 CLASSES = ("bird", "bug", "fish", "mammal")
 RUNS = {
     "probe": {"strategy": "extraction", "epochs": 2},
-    "tuned": {"strategy": "fine_tuning", "epochs": 6},
+    "tuned": {"strategy": "fine_tuning", "epochs": 9},
 }
 
 

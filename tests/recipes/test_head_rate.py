@@ -3,6 +3,7 @@ import numpy as np
 import pytest
 
 import keras_transfer as kt
+from keras_transfer.data.array_batches import batch_arrays
 from keras_transfer.recipes.head_rate import choose_head_rate
 from tests import networks
 
@@ -80,3 +81,19 @@ def test_a_rate_that_is_given_stays():
     assert phase.learning_rate == 0.1
     [phase] = kt.strategies.extraction(data=[])
     assert phase.learning_rate == 5e-3
+
+
+def test_a_look_at_data_of_ours_is_no_epoch():
+    """And it is at all of its classes, also where these are in order."""
+    x, y = normal(4, 96), np.repeat(np.arange(3), 32)
+
+    def first_labels(looks):
+        keras.utils.set_random_seed(0)
+        data = batch_arrays((x, y), 8, shuffle=True, seed=1)
+        if looks:
+            [phase] = kt.strategies.extraction(data=data)
+            [(_, seen)] = phase.learning_rate.keywords["batches"]
+            assert sorted(set(seen.numpy().tolist())) == [0, 1, 2]
+        return next(iter(data))[1].numpy().tolist()
+
+    assert first_labels(looks=True) == first_labels(looks=False)

@@ -5,9 +5,15 @@ import functools
 import keras
 
 from keras_transfer.backbones.layer_groups import layer_groups
+from keras_transfer.data.example_order import (
+    find_example_order,
+    spread_examples,
+)
 from keras_transfer.freezing.phase import Phase
 from keras_transfer.recipes.head_rate import USUAL_HEAD_RATE, choose_head_rate
 from keras_transfer.recipes.rate_trials import USUAL_RATE, collect_batches
+
+_FEW = 32  # examples
 
 
 def extraction(
@@ -73,8 +79,8 @@ def extraction(
     if solver is not None:
         usual_epochs, usual_rate = 1, 0.0
     elif learning_rate is None and data is not None:
-        # Now: a pass in the middle of `fit` would change the order of epochs.
-        batches = collect_batches(data, examples=1)
+        # Now: a look in the middle of `fit` would change the order of epochs.
+        batches = collect_batches(_take_few(data), examples=1)
         if batches:
             usual_rate = functools.partial(choose_head_rate, batches=batches)
     return [
@@ -298,6 +304,12 @@ def scratch(epochs: int = 30, learning_rate: float = 1e-3) -> list[Phase]:
             reinitialize=True,
         )
     ]
+
+
+def _take_few(data):
+    # Data of ours may be sorted by class, and counts its epochs.
+    is_ours = find_example_order(data) is not None
+    return spread_examples(data, _FEW) if is_ours else data
 
 
 def need_epochs(epochs: int, least: int) -> None:
