@@ -6,6 +6,8 @@ from keras_transfer.insight.ridge_probe import check_features
 
 # Of the mean variance, where the data asks for no shrinkage at all.
 _LEAST = 1e-10
+# Of a sum of squares, below which a difference of such sums is rounding.
+_ROUNDING = 1e-12
 
 
 def h_score(x: np.ndarray, y: np.ndarray) -> float:
@@ -67,6 +69,6 @@ def _choose_shrinkage(x, gram, variance: float) -> float:
     square = (gram**2).sum()
     distance = square - features * variance**2
     noise = ((x**2).sum(axis=1) ** 2).sum() / examples - square
-    if distance <= 0:
+    if distance <= _ROUNDING * square:
         return 0.0
     return float(np.clip(noise / examples / distance, 0, 1))

@@ -30,8 +30,9 @@ def test_follows_the_definition(examples, features):
     assert h_score(x, y) == pytest.approx(expected, rel=1e-9)
 
 
-def test_one_feature_is_not_shrunk():
-    x, y = make_data(50, 1)
+@pytest.mark.parametrize("seed", range(20))
+def test_one_feature_is_not_shrunk(seed):
+    x, y = make_data(50, 1, seed=seed)
     within = sum(((x[y == n] - x[y == n].mean()) ** 2).sum() for n in range(4))
     expected = 1 - within / ((x - x.mean()) ** 2).sum()
     assert h_score(x, y) == pytest.approx(expected)
