@@ -4,6 +4,10 @@
 
 Tasks are clip art, emoji (as for `strategies.py`) and scikit-learn's digits,
 with 5 or 20 pictures of each class, or 60 % of all (of digits, 60 a class).
+One more lies near its source: emoji of the other style, for a network that was
+fine-tuned on the same things in the first. It is trained once, and its weights
+are kept beside the results.
+
 The head trains for 12 epochs; from there, each choice of layer groups trains
 for 18. Kept are the accuracies on validation and test pictures of the end and
 of the mean of head and end, and how long it took. `kt.recommend` sees the same
@@ -20,6 +24,7 @@ and what is there is not run again.
 import argparse
 import pathlib
 import time
+from typing import NamedTuple
 
 import keras
 import numpy as np
@@ -32,6 +37,7 @@ from keras_transfer.recipes.training_data import choose_batch_size
 BACKBONE = "bundled:efficientnet_lite0"
 CHOICES = ("head", "top:2", "top:4", "top:8", "all")
 RECOMMENDED = "recommended"
+NEAR = "emoji13, from the other style"
 KNOWN_SEEDS = (0, 1)
 SIZES = {"5 a class": 5, "20 a class": 20, "all": None}
 HEAD_EPOCHS, EPOCHS, RATE = 12, 18, 3e-4
@@ -39,23 +45,34 @@ _LEAST_STEPS = 250
 _MOST_DIGITS = 100  # of a class
 
 
+class Task(NamedTuple):
+    """Pictures by class and name, and the backbone's weights, if not usual."""
+
+    pictures: dict
+    weights: list | None = None
+
+
 def main():
     arguments = read_arguments()
-    tasks = load_grid_tasks(arguments.data, arguments.side)
-    done = read_results(arguments.results)
+    path = arguments.results
+    tasks = load_grid_tasks(arguments.data, arguments.side, path)
+    done = read_results(path)
     for seed in arguments.seeds:
-        for task, pictures in tasks.items():
+        for name in arguments.tasks or tasks:
             for size in SIZES:
-                run_cell(arguments.results, done, task, pictures, size, seed)
-                ask(arguments.results, done, task, pictures, size, seed)
+                run_cell(path, done, name, tasks[name], size, seed)
+                ask(path, done, name, tasks[name], size, seed)
     print(table(done), compare(done), sep="\n\n")
 
 
-def load_grid_tasks(folder, side):
-    """Return for each task its pictures, by class and name."""
-    tasks = {
-        task: styles[0] for task, styles in load_tasks(folder, side).items()
-    }
+def load_grid_tasks(folder, side, results):
+    """Return all tasks."""
+    tasks = {}
+    for name, styles in load_tasks(folder, side).items():
+        tasks[name] = Task(styles[0])
+        if len(styles) > 1:
+            kept = pathlib.Path(results).with_suffix(f".source_{side}.npz")
+            tasks[NEAR] = Task(styles[1], tune_source(styles[0], kept))
     digits = load_digits()
     by_class = {}
     for number, (image, label) in enumerate(
@@ -64,7 +81,31 @@ def load_grid_tasks(folder, side):
         pictures = by_class.setdefault(str(label), {})
         if len(pictures) < _MOST_DIGITS:
             pictures[f"{number:04}"] = enlarge(image, side)
-    return {**tasks, "digits": by_class}
+    return {**tasks, "digits": Task(by_class)}
+
+
+def tune_source(pictures, kept):
+    """Return the weights of a backbone that was trained on some pictures."""
+    if not kept.exists():
+        keras.utils.set_random_seed(0)
+        y, x = zip(
+            *(
+                (label, image)
+                for label, of_class in enumerate(pictures.values())
+                for image in of_class.values()
+            ),
+            strict=True,
+        )
+        backbone = load(x[0].shape)
+        kt.fine_tune(
+            kt.build_classifier(backbone, len(pictures)),
+            (np.array(x, "float32"), np.array(y, "int32")),
+            strategy=kt.strategies.lp_ft(HEAD_EPOCHS + EPOCHS, RATE),
+            log_dir=False,
+            verbose=0,
+        )
+        np.savez(kept, *backbone.model.get_weights())
+    return list(np.load(kept).values())
 
 
 def enlarge(digit, side):
@@ -102,16 +143,16 @@ def count_epochs(examples):
     return whole - whole * 3 // 5, whole * 3 // 5
 
 
-def run_cell(path, done, task, pictures, size, seed):
+def run_cell(path, done, name, task, size, seed):
     """Train a head, and from there each choice that is not done."""
-    missing = [c for c in CHOICES if (task, size, seed, c) not in done]
+    missing = [c for c in CHOICES if (name, size, seed, c) not in done]
     if not missing:
         return
     keras.utils.clear_session()
     keras.utils.set_random_seed(seed)
-    train, validation, test = split(pictures, size, seed)
+    train, validation, test = split(task.pictures, size, seed)
     head_epochs, epochs = count_epochs(len(train[1]))
-    model = kt.build_classifier(load(train), len(pictures))
+    model = build(task, train)
     options = dict(log_dir=False, seed=seed, verbose=0)
     start = time.perf_counter()
     kt.fine_tune(
@@ -146,21 +187,21 @@ def run_cell(path, done, task, pictures, size, seed):
             "seconds": [round(head_seconds, 1), round(seconds, 1)],
             "examples": [len(y) for _, y in (train, validation, test)],
         }
-        done[task, size, seed, choice] = found
-        add_result(path, [task, size, seed, choice, found])
+        done[name, size, seed, choice] = found
+        add_result(path, [name, size, seed, choice, found])
 
 
-def ask(path, done, task, pictures, size, seed):
+def ask(path, done, name, task, size, seed):
     """Let the package recommend a choice."""
-    key = task, size, seed, RECOMMENDED
+    key = name, size, seed, RECOMMENDED
     if key in done:
         return
     keras.utils.clear_session()
     keras.utils.set_random_seed(seed)
-    train, validation, _ = split(pictures, size, seed)
+    train, validation, _ = split(task.pictures, size, seed)
     start = time.perf_counter()
     found = kt.recommend(
-        kt.build_classifier(load(train), len(pictures)),
+        build(task, train),
         train,
         validation,
         epochs=sum(count_epochs(len(train[1]))),
@@ -181,8 +222,15 @@ def ask(path, done, task, pictures, size, seed):
     add_result(path, [*key, done[key]])
 
 
-def load(train):
-    return kt.load_backbone(BACKBONE, input_shape=train[0].shape[1:])
+def build(task, train):
+    backbone = load(train[0].shape[1:])
+    if task.weights is not None:
+        backbone.model.set_weights(task.weights)
+    return kt.build_classifier(backbone, len(task.pictures))
+
+
+def load(shape):
+    return kt.load_backbone(BACKBONE, input_shape=shape)
 
 
 def collect(done):
@@ -258,6 +306,7 @@ def read_arguments():
     parser.add_argument("--data", type=pathlib.Path, required=True)
     parser.add_argument("--results", default="insight_grid.jsonl")
     parser.add_argument("--seeds", type=int, nargs="+", default=range(5))
+    parser.add_argument("--tasks", nargs="+")
     parser.add_argument("--side", type=int, default=97)
     return parser.parse_args()
 
