@@ -1,4 +1,5 @@
 import pathlib
+import time
 
 import keras
 import numpy as np
@@ -52,12 +53,12 @@ def with_head(name="with_head"):
 
 class Slow(layers.Layer):
     def call(self, x):
-        total = tf.while_loop(
-            lambda step, _: step < 60,
-            lambda step, y: (step + 1, tf.sin(y) + tf.cos(y)),
-            (0, tf.tile(x, (1, 4, 4, 4))),
-        )[1]
-        return x + 0 * tf.reduce_sum(total, (1, 2, 3), keepdims=True)
+        def wait():
+            time.sleep(0.05)
+            return np.float32(0)
+
+        # Whatever else the machine does, a batch of the others takes less.
+        return x + tf.numpy_function(wait, [], tf.float32)
 
     def compute_output_shape(self, shape):
         return shape
