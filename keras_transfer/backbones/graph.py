@@ -82,9 +82,14 @@ def holds_weights(operation) -> bool:
 
 
 def transforms(operation) -> bool:
-    """Tell whether an operation has weights and is no normalization."""
-    return holds_weights(operation) and not isinstance(
-        operation, _NORMALIZATIONS
+    """Tell whether an operation has weights and is no normalization.
+
+    Nor is it a `LateralConnection`, which only adds to what a block makes.
+    """
+    return (
+        holds_weights(operation)
+        and not isinstance(operation, _NORMALIZATIONS)
+        and not getattr(operation, "is_side_path", False)
     )
 
 

@@ -7,6 +7,7 @@ import keras
 from keras.src.models.functional import operation_fn
 
 from keras_transfer.backbones.graph import functional_graph, ordered_nodes
+from keras_transfer.backbones.plain_call import is_plain_call
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -82,7 +83,8 @@ def _unroll(graph, scope, known, steps) -> list:
     for node in ordered_nodes(graph):
         reads = {id(t): known[scope, id(t)] for t in node.input_tensors}
         inner = functional_graph(node.operation)
-        if inner is None or not _is_plain(node):
+        given = node.arguments
+        if inner is None or not is_plain_call(given.args, given.kwargs):
             writes = tuple((scope, id(tensor)) for tensor in node.outputs)
             call = _make_call(node)
             tensors = tuple(node.outputs)
@@ -103,18 +105,6 @@ def _unroll(graph, scope, known, steps) -> list:
         outer = [(scope, id(tensor)) for tensor in node.outputs]
         known.update(zip(outer, made, strict=True))
     return [known[scope, id(tensor)] for tensor in graph.outputs]
-
-
-def _is_plain(node) -> bool:
-    """Tell whether a model is called with its inputs and nothing else.
-
-    Keras passes the mode of the outermost call over a `training` of its own.
-    """
-    return len(node.arguments.args) == 1 and not any(
-        value is not None
-        for name, value in node.arguments.kwargs.items()
-        if name != "training"
-    )
 
 
 def _number_tensors(node, reads) -> tuple:

@@ -5,6 +5,8 @@ import warnings
 import keras
 from keras.src.utils import tracking
 
+from keras_transfer.freezing.adapted_variables import reread_adapted
+
 
 def copy_model(model: keras.Model) -> keras.Model:
     """Make a model like another, that shares nothing with it.
@@ -64,6 +66,7 @@ def _copy_state(model, twin) -> None:
     for new, old in zip(twin.weights, model.weights, strict=True):
         new.assign(old)
         new.trainable = old.trainable
+    reread_adapted(twin)
     layers = [x._flatten_layers() for x in (twin, model)]
     for new, old in zip(*layers, strict=True):
         # Not by the setter, which would carry on to what the layer holds.

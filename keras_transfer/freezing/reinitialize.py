@@ -3,7 +3,10 @@
 import keras
 
 from keras_transfer.backbones.hub_layer import HubLayer
-from keras_transfer.freezing.adapted_variables import adapted_variables
+from keras_transfer.freezing.adapted_variables import (
+    adapted_variables,
+    reread_adapted,
+)
 
 
 def reinitialize(model: keras.Model) -> None:
@@ -46,6 +49,7 @@ def untrained_copy(model: keras.Model) -> keras.Model:
         for variable, new in zip(model.weights, fresh.weights, strict=True):
             if id(variable) in adapted:
                 new.assign(variable)
+        reread_adapted(fresh)
     except (NotImplementedError, TypeError, ValueError) as error:
         raise ValueError(
             "The weights of this model cannot be started anew, as it cannot "
