@@ -5,8 +5,8 @@ from collections.abc import Sequence
 import keras
 
 from keras_transfer.backbones.backbone import Backbone
+from keras_transfer.builders.body import build_body
 from keras_transfer.builders.heads import add_head, count_classes
-from keras_transfer.data.augmentation import TrainingOnly
 from keras_transfer.freezing.freezable_model import FreezableModel
 from keras_transfer.freezing.trainable import set_trainable
 
@@ -84,22 +84,8 @@ def build_classifier(
     Raises:
         ValueError: If an argument is not as described.
     """
-    if not isinstance(backbone, Backbone):
-        raise ValueError(
-            "`backbone` must come from `kt.load_backbone(source)`. "
-            f"Received: backbone={backbone!r}"
-        )
     units, names = count_classes(classes)
-    inputs = keras.Input(
-        backbone.input_shape, dtype=backbone.input_dtype, name="input"
-    )
-    x = inputs
-    if augmentation is not None:
-        x = TrainingOnly(augmentation, name="augmentation", dtype="float32")(x)
-    x = backbone.preprocess(x)
-    features = FreezableModel(
-        backbone.model.input, backbone.model.output, name="backbone"
-    )(x)
+    inputs, features = build_body(backbone, augmentation)
     outputs = add_head(
         features,
         units,

@@ -71,6 +71,32 @@ def add_head(
     Raises:
         ValueError: If the arguments do not lead to one vector an example.
     """
+    x = enter_head(features, head=head, dropout=dropout, pooling=pooling)
+    if head is not None and x.shape[-1] == units:
+        if x.dtype == "float32":
+            return x
+        return keras.layers.Activation(
+            "linear", dtype="float32", name="predictions"
+        )(x)
+    activation = "sigmoid" if multi_label or units == 1 else "softmax"
+    return add_output_layer(x, units, activation)
+
+
+def enter_head(
+    features: keras.KerasTensor,
+    *,
+    head: keras.layers.Layer | list | None,
+    dropout: float,
+    pooling: str | None,
+) -> keras.KerasTensor:
+    """Put all but the output layer on top of features, as for `add_head`.
+
+    Returns:
+        One vector an example, `(batch, channels)`.
+
+    Raises:
+        ValueError: As `add_head`.
+    """
     if pooling not in ("avg", "max", None):
         raise ValueError(
             '`pooling` must be "avg", "max" or None. '
@@ -107,20 +133,34 @@ def add_head(
             'the features, or pass pooling="avg". '
             f"Received: shape={tuple(x.shape)}"
         )
-    if head is not None and x.shape[-1] == units:
-        if x.dtype == "float32":
-            return x
-        return keras.layers.Activation(
-            "linear", dtype="float32", name="predictions"
-        )(x)
+    return x
+
+
+def add_output_layer(
+    x: keras.KerasTensor,
+    units: int,
+    activation: str,
+    name: str = "predictions",
+) -> keras.KerasTensor:
+    """Put an output layer on top of one vector an example.
+
+    Args:
+        x: From `enter_head`.
+        units: Number of values that it gives.
+        activation: `"softmax"`, `"sigmoid"` or `"linear"`.
+        name: Name of the layer. Defaults to `"predictions"`.
+
+    Returns:
+        Outputs `(batch, units)`, float32 under every dtype policy.
+    """
     return keras.layers.Dense(
         units,
-        activation="sigmoid" if multi_label or units == 1 else "softmax",
+        activation=activation,
         # A tenth of the usual size. What lies outside the few features that
         # a small data set has never trains away, and blurs new answers.
         kernel_initializer=keras.initializers.VarianceScaling(
             0.01, "fan_avg", "uniform"
         ),
         dtype="float32",
-        name="predictions",
+        name=name,
     )(x)

@@ -47,7 +47,10 @@ def mix_batch(batch: tuple, alpha: float, draw: tf.Tensor) -> tuple:
 
     shares = 2 * tf.concat([share, 1 - share], 0)
     if weight:
-        shares *= tf.cast(pair(weight[0]), shares.dtype)
+        # There may be weights for each of several outputs.
+        shares = keras.tree.map_structure(
+            lambda part: shares * tf.cast(pair(part), shares.dtype), weight[0]
+        )
     return (
         keras.tree.map_structure(mix, features),
         keras.tree.map_structure(pair, y),

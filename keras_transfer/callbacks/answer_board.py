@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 
 from keras_transfer.board.feature_maps import feature_map_groups
 from keras_transfer.board.grad_cam import choose_group
+from keras_transfer.caching.present_answers import whole_answers
 from keras_transfer.callbacks.answer_pages import AnswerPages
 from keras_transfer.callbacks.continuous_tensorboard import (
     ContinuousTensorBoard,
@@ -184,7 +185,8 @@ class AnswerBoard(ContinuousTensorBoard):
         self._embeddings, self._answers.predict = pages, pages.predict
 
     def _end_embedding(self) -> None:
-        if self._embeddings.end(self._answers.answers, self.class_names):
+        answers = whole_answers(self.model, self._answers.answers)
+        if self._embeddings.end(answers, self.class_names):
             # TensorBoard looks only where there are events.
             self._writer(self._embeddings.folder).flush()
         else:

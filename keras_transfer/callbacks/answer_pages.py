@@ -24,6 +24,10 @@ from keras_transfer.caching.answers import (
     name_classes,
     tally_answers,
 )
+from keras_transfer.caching.present_answers import (
+    present_answers,
+    whole_answers,
+)
 from keras_transfer.callbacks.validation_answers import ValidationAnswers
 
 
@@ -108,8 +112,12 @@ class AnswerPages:
         Args:
             step: Number of the epoch.
         """
+        model = self._model
         pictures = draw_answers(
-            self._model, self._data, self._names, self.answers
+            model,
+            self._data,
+            self._names,
+            present_answers(model, self.answers),
         )
         for tag, picture in pictures.items():
             write_picture(tag, picture, step)
@@ -121,8 +129,9 @@ class AnswerPages:
             step: Number of the epoch.
         """
         model = self._model
+        answers = present_answers(model, self.answers)
         for name, matrix, names in self._judge():
-            labels, outputs = self.answers[name]
+            labels, outputs = answers[name]
             if np.isfinite(outputs).all():
                 write_precision_recall(
                     labels,
@@ -140,6 +149,8 @@ class AnswerPages:
             step: Number of the epoch.
         """
         model, data, answers = self._model, self._data, self.answers
+        # Of examples by their number.
+        answers = whole_answers(model, answers)
         self._images = fetch_shown(model, data, answers)
         pictures = draw_examples(
             model, data, answers, self._images, self._names
@@ -173,7 +184,7 @@ class AnswerPages:
     def _judge(self) -> Iterator[tuple]:
         model, data = self._model, self._data
         check_names(model, self.answers, self._names)
-        for name, pair in self.answers.items():
+        for name, pair in present_answers(model, self.answers).items():
             matrix = tally_answers(model, *pair, name)
             if matrix is not None:
                 yield (

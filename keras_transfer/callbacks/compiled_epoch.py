@@ -6,6 +6,7 @@ import keras
 import tensorflow as tf
 from keras.src.backend.tensorflow.trainer import TensorFlowTrainer
 
+from keras_transfer.builders.task_balance import TaskBalance
 from keras_transfer.caching.feature_table import FeatureTable, MemoryRows
 from keras_transfer.callbacks.phase_backup import PhaseBackup
 from keras_transfer.callbacks.transfer_board import TransferBoard
@@ -44,8 +45,8 @@ def is_quick(model: keras.Model, table: FeatureTable, tail: list) -> bool:
         tail: The steps of the model, from these to its outputs.
 
     Returns:
-        Whether all weights are those of dense layers, the features are in
-        memory, and the model is trained as Keras does it.
+        Whether all weights are those of dense layers, or balance tasks, the
+        features are in memory, and the model is trained as Keras does it.
     """
     operations = [step.operation for step in tail]
     return (
@@ -84,8 +85,8 @@ def _hears_batches(callback) -> bool:
 
 
 def _is_small(operation) -> bool:
-    is_dense = isinstance(operation, keras.layers.Dense)
-    return is_dense or not getattr(operation, "weights", ())
+    is_small = isinstance(operation, keras.layers.Dense | TaskBalance)
+    return is_small or not getattr(operation, "weights", ())
 
 
 def whole_epochs(batches: tf.data.Dataset) -> tf.data.Dataset:

@@ -163,6 +163,8 @@ def _swap_training_state(
             loss.reduction,
             loss.output_names,
         )
+    elif hasattr(loss, "renew"):
+        attributes["_compile_loss"] = loss.renew()
     with model.distribute_strategy.scope():
         if starts_anew or not original.built:
             optimizer.build(model.trainable_variables)

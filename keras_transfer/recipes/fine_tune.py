@@ -1,4 +1,4 @@
-"""Train a classifier in phases."""
+"""Train a model in phases."""
 
 import dataclasses
 import os
@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 
 import keras
 
+from keras_transfer.builders.multitask_model import MultitaskModel
 from keras_transfer.caching.answers import count_answers, make_predict
 from keras_transfer.caching.feature_cache import FeatureCache
 from keras_transfer.callbacks.best_weights import BestWeights
@@ -31,8 +32,10 @@ from keras_transfer.recipes.make_phases import make_phases
 from keras_transfer.recipes.make_report import make_report
 from keras_transfer.recipes.objective import compile_arguments
 from keras_transfer.recipes.phase_recorder import PhaseRecorder
+from keras_transfer.recipes.place_averages import place_averages
 from keras_transfer.recipes.rate_trials import collect_batches
 from keras_transfer.recipes.run_settings import choose_log_dir, describe_run
+from keras_transfer.recipes.task_checks import check_task_arguments
 from keras_transfer.recipes.training_data import (
     as_dataset,
     check_answers,
@@ -65,7 +68,7 @@ def fine_tune(
     seed: int | None = None,
     verbose: int | str = "auto",
 ) -> TransferResult:
-    """Train a classifier in phases: the head first, then what lies below.
+    """Train a model in phases: the head first, then what lies below.
 
     Phases run one after another with one count of epochs, one history and one
     TensorBoard run. The model ends with the weights that were best on the
@@ -88,7 +91,10 @@ def fine_tune(
     Args:
         model: A classifier. Uncompiled, it gets the loss that its outputs
             call for and accuracy as metric; compiled, it keeps its loss and
-            metrics.
+            metrics. Or a model from `build_multitask`, with labels in
+            dictionaries by task: it must be given a strategy other than
+            `"auto"`, ends with the weights of the lowest validation loss, and
+            has neither baselines nor slices, nor weights of classes.
         train: Batches of `(x, y)` or `(x, y, sample_weight)`: a
             `tf.data.Dataset` or `keras.utils.PyDataset`; or a tuple of
             arrays, which are shuffled and put into batches of 32, or of as
@@ -151,7 +157,10 @@ def fine_tune(
         resume: Whether to keep the state of the training under `log_dir`, and
             to go on with it where the same call was interrupted. See
             `PhaseBackup`. Defaults to `False`.
-        callbacks: Further callbacks, or one. They see one `fit`.
+        callbacks: Further callbacks, or one. They see one `fit`. With
+            `SwapEMAWeights(swap_on_epoch=True)`, and an optimizer with
+            `use_ema=True`, the weights are moving averages, in validation and
+            at the end.
         seed: Seed for Keras, NumPy and Python (`set_random_seed`). Defaults
             to none, and to 0 with `resume=True`, so that the order of the
             data can be repeated.
@@ -165,6 +174,8 @@ def fine_tune(
             not fit together. Nothing is trained then.
     """
     caching = read_cache_arguments(cache, engine, cached_views, mixup)
+    callbacks = keras.tree.flatten(callbacks or ())
+    averages, callbacks = place_averages(callbacks, resume=resume)
     if resume and not isinstance(log_dir, str | os.PathLike):
         raise ValueError(
             "`resume=True` needs the folder of the training to go on with: "
@@ -182,12 +193,24 @@ def fine_tune(
         )
     for data in filter(None, (train, validation_data)):
         check_fit(model, data)
+    has_tasks = isinstance(model, MultitaskModel)
+    if has_tasks:
+        names = None  # of one task, where the data has some
+        check_task_arguments(
+            model,
+            strategy=strategy,
+            class_weight=class_weight,
+            baselines=baselines,
+            slices=slices,
+        )
+        baselines = False
     check_baselines(baselines, validation_data)
     check_slices(slices, validation_data)
     given_weight = class_weight
-    class_weight = choose_class_weight(
-        class_weight, train, max(model.output_shape[-1], 2), verbose
-    )
+    if class_weight is not None:
+        class_weight = choose_class_weight(
+            class_weight, train, max(model.output_shape[-1], 2), verbose
+        )
     phases = make_phases(
         strategy,
         epochs,
@@ -216,6 +239,8 @@ def fine_tune(
     predict = make_predict(model)
 
     def measure():
+        if has_tasks:
+            return float("nan")  # There are several.
         return accuracy_of(count_answers(model, measured, predict))
 
     if strategy == "auto" and validation_data is not None:
@@ -225,7 +250,7 @@ def fine_tune(
     )
     unfreezing = GradualUnfreezing(phases, reset_optimizer=True)
     recorder = PhaseRecorder(measure)
-    best = BestWeights()
+    best = BestWeights("val_loss" if has_tasks else None)
     if strategy == "auto":
         best = HeadAndAfter(None if validation_data is None else measure)
     settings = describe_run(
@@ -255,7 +280,6 @@ def fine_tune(
             **caching,
         )
     backup = resume and PhaseBackup(os.path.join(log_dir, "backup"))
-    callbacks = keras.tree.flatten(callbacks or ())
     monitors = [c for c in callbacks if isinstance(c, ForgettingMonitor)]
     # The recorder measures what a phase has left, before the next is solved.
     ours = filter(
@@ -267,7 +291,7 @@ def fine_tune(
             validation_data=validation_data,
             epochs=sum(phase.epochs for phase in phases),
             class_weight=class_weight,
-            callbacks=[*ours, *callbacks],
+            callbacks=[*averages, *ours, *callbacks],
             # A data set decides that itself; Keras warns where it is asked to.
             shuffle=isinstance(train, keras.utils.PyDataset),
             verbose=verbose,

@@ -8,6 +8,7 @@ import numpy as np
 
 from keras_transfer.board.class_report import class_rows
 from keras_transfer.board.confidences import as_probabilities, read_guesses
+from keras_transfer.builders.multitask_model import MultitaskModel
 from keras_transfer.caching.answers import (
     collect_answers,
     gives_logits,
@@ -17,6 +18,7 @@ from keras_transfer.caching.answers import (
 from keras_transfer.insight.calibrate import measure_calibration
 from keras_transfer.insight.slices import slice_rows
 from keras_transfer.recipes.report import Report
+from keras_transfer.recipes.task_scores import score_tasks
 
 
 def make_report(
@@ -44,7 +46,10 @@ def make_report(
         A `Report`.
     """
     found = {}
-    answers = collect_answers(model, data, predict).get("")
+    answers = collect_answers(model, data, predict)
+    if isinstance(model, MultitaskModel):
+        found["tasks"] = score_tasks(model, answers)
+    answers = answers.get("")
     outcomes = None if answers is None else tally_answers(model, *answers)
     if outcomes is not None:
         names = name_classes(model, data, len(outcomes), class_names)

@@ -13,6 +13,7 @@ from keras_transfer.recipes.report_tables import (
     phase_table,
     setting_table,
     slice_table,
+    task_table,
 )
 
 _FEWEST_EXAMPLES = 10
@@ -141,6 +142,7 @@ def _analyses(report) -> Iterator[str]:
         )
     for heading, rows in (
         ("Phases", phase_table(report)),
+        ("Tasks", task_table(report)),
         ("Baselines", baseline_table(report)),
         ("Classes", class_table(report)),
         ("Slices", slice_table(report)),

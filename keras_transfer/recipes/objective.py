@@ -2,6 +2,8 @@
 
 import keras
 
+from keras_transfer.builders.multitask_model import MultitaskModel
+
 
 def compile_arguments(model: keras.Model, labels) -> dict:
     """Choose what to compile a model with, besides the optimizer.
@@ -23,6 +25,8 @@ def compile_arguments(model: keras.Model, labels) -> dict:
         kept = dict(model._compile_config.config)
         kept.pop("optimizer")
         return kept
+    if isinstance(model, MultitaskModel):
+        return {}  # It knows what its tasks call for.
     activation = getattr(model.layers[-1], "activation", None)
     if activation is keras.activations.sigmoid:
         # By the name alone, Keras would take several sigmoids for a softmax.

@@ -66,6 +66,8 @@ class Report:
         slices: The accuracy on each part of the examples, from `slice_rows`.
         settings: How it was trained, by name.
         forgetting: What a `ForgettingMonitor` says of an old task, or "".
+        tasks: For a model with several tasks, how good it is at each, from
+            `score_tasks`. Its accuracies, which would be of one, are NaN.
     """
 
     measured_on: str
@@ -84,6 +86,7 @@ class Report:
     slices: list[dict] = dataclasses.field(default_factory=list)
     settings: dict = dataclasses.field(default_factory=dict)
     forgetting: str = ""
+    tasks: list[dict] = dataclasses.field(default_factory=list)
 
     @property
     def verdict(self) -> str:
@@ -144,6 +147,7 @@ class Report:
     def __str__(self) -> str:
         parts = [
             self._phase_table(),
+            self._task_table(),
             self._class_table(),
             self.verdict,
             self._notes(),
@@ -168,7 +172,19 @@ class Report:
                     f"{live:,} of {total:,}",
                 )
             )
+        if self.tasks:
+            rows = [row[:1] + row[2:] for row in rows if row[2]]
+            return _table(rows)
         return f"On {self.measured_on} data:\n{_table(rows)}"
+
+    def _task_table(self) -> str:
+        rows = [("task", "measure", "value", "best constant answer", "labels")]
+        for row in self.tasks:
+            scores = [_score(row[key]) for key in ("value", "constant")]
+            count = f"{row['labels']:,}"
+            rows.append((row["task"], row["measure"], *scores, count))
+        text = f"On {self.measured_on} data:\n{_table(rows)}"
+        return text if self.tasks else ""
 
     def _class_table(self) -> str:
         rows = [("class", "precision", "recall", "F1", "examples")]

@@ -21,6 +21,7 @@ from keras_transfer.recipes.report_tables import (
     phase_table,
     setting_table,
     slice_table,
+    task_table,
 )
 
 _STYLE = f"""
@@ -136,6 +137,7 @@ def _write_sections(report) -> Iterator[str]:
             _table(phase_table(report)),
             _paragraph(report.weights),
         ),
+        ("Tasks", _table(task_table(report))),
         (
             "Baselines",
             figures.get("baselines"),

@@ -65,6 +65,22 @@ def phase_table(report: Report) -> list[tuple[str, ...]]:
     return rows
 
 
+def task_table(report: Report) -> list[tuple[str, ...]]:
+    """List the tasks of a model with several, as in `phase_table`."""
+    rows = [
+        (
+            row["task"],
+            row["measure"],
+            _score(row["value"]),
+            _score(row["constant"]),
+            f"{row['labels']:,}",
+        )
+        for row in report.tasks
+    ]
+    header = ("task", "measure", "value", "best constant answer", "labels")
+    return [header, *rows] if rows else []
+
+
 def compare_rows(report: Report) -> list[dict]:
     """List the model among its baselines, the best first.
 

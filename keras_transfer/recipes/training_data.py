@@ -6,9 +6,11 @@ import keras
 import numpy as np
 import tensorflow as tf
 
+from keras_transfer.builders.multitask_model import MultitaskModel
 from keras_transfer.caching.answers import count_answers
 from keras_transfer.data.array_batches import batch_arrays
 from keras_transfer.data.labelled_batches import iterate_batches
+from keras_transfer.recipes.task_checks import check_task_labels
 
 _BATCH_SIZE = 32
 _LEAST_BATCH_SIZE = 8
@@ -37,7 +39,10 @@ def as_dataset(data, *, shuffle: bool, seed: int | None, name: str):
     if isinstance(data, keras.utils.PyDataset):
         return data
     if isinstance(data, tuple) and len(data) in (2, 3):
-        size = choose_batch_size(len(data[1])) if shuffle else _BATCH_SIZE
+        labels = data[1]
+        if isinstance(labels, dict):
+            labels = next(iter(labels.values()), ())
+        size = choose_batch_size(len(labels)) if shuffle else _BATCH_SIZE
         return batch_arrays(data, size, shuffle=shuffle, seed=seed)
     if not isinstance(data, tf.data.Dataset):
         raise ValueError(
@@ -93,24 +98,36 @@ def count_steps(data) -> int | None:
 
 
 def label_spec(data):
-    """Return an object with the shape of a batch of labels."""
+    """Return objects with the shapes of a batch of labels."""
     if isinstance(data, tf.data.Dataset):
         return data.element_spec[1]
-    return np.asarray(data[0][1])
+    labels = data[0][1]
+    if isinstance(labels, dict):
+        return {name: np.asarray(part) for name, part in labels.items()}
+    return np.asarray(labels)
 
 
 def check_fit(model: keras.Model, data) -> None:
-    """Refuse data that does not fit a classifier, before it runs.
+    """Refuse data that does not fit a model, before it runs.
 
     Args:
-        model: A classifier.
+        model: A classifier, or a model for several tasks.
         data: A data set as returned by `as_dataset`.
 
     Raises:
         ValueError: If the model does not have one input and one output that
             are known; if the images have another size than it takes or are
-            not in batches; or if the data has another number of classes.
+            not in batches; or if the data has another number of classes, or
+            not the labels of each task.
     """
+    if isinstance(model, MultitaskModel):
+        check_task_labels(model, label_spec(data))
+    else:
+        _check_classes(model, data)
+    _check_inputs(model, data)
+
+
+def _check_classes(model, data) -> None:
     shapes = [
         getattr(model, name, None) for name in ("input_shape", "output_shape")
     ]
@@ -129,6 +146,9 @@ def check_fit(model: keras.Model, data) -> None:
             f"`kt.build_classifier(backbone, train.class_names)`. Received: "
             f"{outputs} outputs, and {len(names)} classes: {list(names)}"
         )
+
+
+def _check_inputs(model, data) -> None:
     if not isinstance(data, tf.data.Dataset):
         return
     shape = getattr(data.element_spec[0], "shape", None)

@@ -41,6 +41,20 @@ def test_either_example_keeps_its_own_weight():
     np.testing.assert_allclose(weighted, plain * weight[labels.numpy()])
 
 
+def test_labels_and_weights_of_several_outputs():
+    weight = {"a": np.linspace(0, 2, 6), "b": np.ones(6)}
+    _, labels, plain = mix((X, Y))
+    batch = tf.constant(X), {"a": Y, "b": -Y}, weight
+    draw = tf.constant((3, 4), "int64")
+    _, several, weighted = mix_batch(batch, 0.5, draw)
+    np.testing.assert_array_equal(several["a"], labels)
+    np.testing.assert_array_equal(several["b"], -labels)
+    np.testing.assert_allclose(
+        weighted["a"], plain * weight["a"][labels.numpy()], rtol=1e-6
+    )
+    np.testing.assert_array_equal(weighted["b"], plain)
+
+
 def test_the_draw_decides():
     first, again, other = (
         mix((X, Y), draw=draw)[0].numpy() for draw in ((1, 2), (1, 2), (1, 3))
