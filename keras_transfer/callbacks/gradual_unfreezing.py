@@ -201,7 +201,12 @@ class GradualUnfreezing(Companion, keras.callbacks.Callback):
     def _set_phase(self, resets: bool = False) -> None:
         """Make the phase that is running the one that trains."""
         model, phase = self.model, self.phase
-        set_trainable(model, phase.train, batch_norm=phase.batch_norm)
+        set_trainable(
+            model,
+            phase.train,
+            batch_norm=phase.batch_norm,
+            parameters=phase.parameters,
+        )
         self._while_phase_lasts.close()
         if phase.reinitialize:
             self._while_phase_lasts.enter_context(quick_statistics(model))

@@ -14,26 +14,33 @@ class GroupScalars:
     Args:
         model: The model, with the weights that drift is measured from, of
             which a copy is kept.
+        before: What has measured the model before its weights were others,
+            as with `kt.add_lora`: drift goes on from there. Optional.
 
     Raises:
         ValueError: If the model has no groups.
     """
 
-    def __init__(self, model: keras.Model):
+    def __init__(
+        self, model: keras.Model, before: "GroupScalars | None" = None
+    ):
         self._model = model
-        self._weights = len(model.weights)
+        self._weights = list(model.weights)
         self._groups = {
             group.name: group.variables for group in layer_groups(model)
         }
-        self._movement = WeightMovement(self._groups)
+        self._movement = WeightMovement(
+            self._groups, before and before._movement
+        )
         self._gauge = None
         if model.distribute_strategy.num_replicas_in_sync == 1:
             self._gauge = GradientGauge(self._groups)
 
     def are_of(self, model: keras.Model) -> bool:
         """Tell whether these are the groups of a model as it is now."""
-        weights = len(model.weights)  # `enable_lora` adds some
-        return model is self._model and weights == self._weights
+        # `add_lora` adds some, and `merge_lora` takes them away.
+        now, then = ([id(w) for w in x] for x in (model.weights, self._weights))
+        return model is self._model and now == then
 
     def begin(self) -> None:
         """Look on from now, in a `fit` that begins."""

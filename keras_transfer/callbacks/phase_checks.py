@@ -6,6 +6,7 @@ import keras
 
 from keras_transfer.backbones.layer_groups import layer_groups
 from keras_transfer.callbacks.companion import find_companions
+from keras_transfer.freezing.adapters import find_adapted
 from keras_transfer.freezing.freezable_model import batch_norm_layers
 from keras_transfer.freezing.optimizer_variables import (
     known_variables,
@@ -102,9 +103,16 @@ def cover_phases(model: keras.Model, phases: Sequence[Phase]) -> None:
         phases: The phases.
 
     Raises:
-        ValueError: If a phase names groups that there are not; or if the
-            optimizer has made steps already, without some of the variables.
+        ValueError: If a phase names groups that there are not; if one starts
+            from new weights, and the model has adapters; or if the optimizer
+            has made steps already, without some of the variables.
     """
+    if find_adapted(model) and any(phase.reinitialize for phase in phases):
+        raise ValueError(
+            "Adapters go with weights that are pretrained, and a phase starts "
+            "from new ones: `kt.merge_lora(model)` first, to train all of "
+            f"them. Received: phases={phases}"
+        )
     needed = _find_trained(model, phases)
     optimizer = model.optimizer
     if optimizer.built:
@@ -132,6 +140,11 @@ def _find_trained(model, phases) -> list:
     with restore_trainable(model):
         for phase in phases:
             train = "all" if callable(phase.train) else phase.train
-            set_trainable(model, train, batch_norm=phase.batch_norm)
+            set_trainable(
+                model,
+                train,
+                batch_norm=phase.batch_norm,
+                parameters=phase.parameters,
+            )
             trained.update(id(v) for v in model.trainable_weights)
     return [v for v in model.weights if id(v) in trained]

@@ -67,7 +67,12 @@ def find_cuts_ahead(
                 break
             if callable(phase.train):
                 continue
-            set_trainable(model, phase.train, batch_norm=phase.batch_norm)
+            set_trainable(
+                model,
+                phase.train,
+                batch_norm=phase.batch_norm,
+                parameters=phase.parameters,
+            )
             try:
                 other = cut_for_phase(model, phase, **options)
             except NoCutError:

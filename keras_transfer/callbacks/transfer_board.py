@@ -10,6 +10,7 @@ from keras_transfer.board.generalisation_gap import find_gaps
 from keras_transfer.board.run_text import run_markdown
 from keras_transfer.board.settings import write_settings
 from keras_transfer.board.write_picture import write_picture
+from keras_transfer.builders.multitask_model import MultitaskModel
 from keras_transfer.callbacks.answer_board import AnswerBoard
 from keras_transfer.callbacks.continuous_tensorboard import as_scalars
 from keras_transfer.callbacks.epoch_speed import EpochSpeed
@@ -33,6 +34,8 @@ class TransferBoard(AnswerBoard):
     - `gap/…`, by how much a metric is better in training than in validation,
       and `speed/…`: seconds an epoch, with all that it needs, examples a
       second in the steps of training, and examples that a cache gave;
+    - of a model from `build_multitask`, `task_weight/…`, by what the loss of
+      each task is multiplied;
     - how many examples of each class there are, with warnings of what is too
       few (`data`), as far as it can be told without reading training data; it
       is about a single output;
@@ -199,10 +202,12 @@ class TransferBoard(AnswerBoard):
             self._look_at_groups(model)
 
     def _look_at_groups(self, model):
-        if self._groups is None or not self._groups.are_of(model):
-            self._groups = None
+        before, self._groups = self._groups, None
+        if before is not None and before.are_of(model):
+            self._groups = before
+        else:
             with contextlib.suppress(Exception):  # whatever the model is
-                self._groups = GroupScalars(model)
+                self._groups = GroupScalars(model, before)
 
     def on_train_begin(self, logs=None):
         self._speed = EpochSpeed()
@@ -284,6 +289,9 @@ class TransferBoard(AnswerBoard):
         frequency = self.group_freq
         if self._groups and self._epoch % frequency == 0:
             curves |= self._groups.measure()
+        if isinstance(self.model, MultitaskModel):
+            weights = self.model.task_weights()
+            curves |= {f"task_weight/{name}": w for name, w in weights.items()}
         with self._recording(self._train_writer):
             for tag, value in curves.items():
                 self.summary.scalar(tag, value, step=self._epoch)

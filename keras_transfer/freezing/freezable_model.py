@@ -4,7 +4,6 @@ import types
 
 import keras
 from keras.src import backend
-from keras.src.backend.common import global_state
 from keras.src.models.functional import (
     Functional,
     operation_fn,
@@ -17,83 +16,9 @@ from keras_transfer.backbones.graph import (
     ordered_nodes,
 )
 from keras_transfer.backbones.layer_groups import LayerGroup, layer_groups
-from keras_transfer.freezing.moving_averages import narrow_averages
-from keras_transfer.freezing.optimizer_variables import (
-    known_variables,
-    rebuild_optimizer,
-)
+from keras_transfer.freezing.freezable import Freezable
 
 _QUIET = "keras_transfer_quiet"
-
-
-class Freezable:
-    """What functional and sequential freezable models have in common."""
-
-    # While a `Cut` is here, the model can be called with its tensors as well.
-    _cut = None
-
-    def __call__(self, *args, **kwargs):
-        if self._cut is not None and args and self._cut.is_of(args[0]):
-            return self._cut.run_tail(args[0], kwargs.get("training"))
-        # Keras 3.15: a layer leaves its `training` behind for those that are
-        # called after it without one, in a subclassed model for instance.
-        context = global_state.get_global_attribute("current_call_ctx")
-        training = context and context.get_value("training")
-        outputs = super().__call__(*args, **kwargs)
-        if context:
-            context.set_value("training", training)
-        return outputs
-
-    def get_config(self):
-        layers = self._flatten_layers(include_self=False)
-        trained = {
-            "weights": [n for n, w in enumerate(self.weights) if w.trainable],
-            "layers": [n for n, x in enumerate(layers) if x.trainable],
-            "seeds": [
-                keras.ops.convert_to_numpy(generator.state).tolist()
-                for generator in self._all_seed_generators()
-            ],
-        }
-        optimizer = getattr(self, "optimizer", None)
-        if optimizer is not None and optimizer.built:
-            position = {id(w): n for n, w in enumerate(self.weights)}
-            known = known_variables(optimizer, self.weights)
-            trained["optimizer"] = [position[id(w)] for w in known]
-        return {**super().get_config(), "trained": trained}
-
-    def compile_from_config(self, config):
-        super().compile_from_config(config)
-        # Keras builds the optimizer for what is trainable, and loses the
-        # state of one that knew more.
-        if self._known is not None and self.optimizer is not None:
-            weights = self.weights
-            rebuild_optimizer(self.optimizer, [weights[n] for n in self._known])
-            narrow_averages(self)
-
-    _known = None
-
-    def _all_seed_generators(self) -> list:
-        layers = self._flatten_layers(include_self=False)
-        found = [g for layer in layers for g in layer._seed_generators]
-        return list(dict.fromkeys(found))
-
-    def _restore(self, trained) -> None:
-        if trained is None:
-            return
-        live_weights, live_layers = (
-            set(trained[kind]) for kind in ("weights", "layers")
-        )
-        for n, weight in enumerate(self.weights):
-            weight.trainable = n in live_weights
-        # Not by the setter, which would carry on to what the layer holds.
-        for n, layer in enumerate(self._flatten_layers(include_self=False)):
-            layer._trainable = n in live_layers
-        generators = self._all_seed_generators()
-        for generator, state in zip(
-            generators, trained.get("seeds", ()), strict=False
-        ):
-            generator.state.assign(state)
-        self._known = trained.get("optimizer")
 
 
 @keras.saving.register_keras_serializable("keras_transfer")
@@ -110,9 +35,10 @@ class FreezableModel(Freezable, Functional):
     What is trainable is saved with the model, layer by layer and weight by
     weight: Keras itself forgets it for layers made of other layers
     (`MultiHeadAttention`) and for single weights (BatchNorm's gamma and
-    beta). So are the random states of dropout, and the optimizer's state for
-    weights that are frozen: what is loaded goes on training as if it had not
-    been saved. `keras.models.clone_model` does not keep any of that.
+    beta). So are the random states of dropout, the optimizer's state for
+    weights that are frozen, and both factors of adapters (`add_lora`), which
+    Keras merges: what is loaded goes on training as if it had not been saved.
+    `keras.models.clone_model` does not keep any of that.
 
     It is made by `build_classifier` and `set_trainable`; there is no need to
     create one by hand.
@@ -144,7 +70,8 @@ class FreezableModel(Freezable, Functional):
             context.set_value(_QUIET, quiet)
         # Never `None`: Keras 3.15 would then let a random layer, whose default
         # is `True`, decide for all that are called after it.
-        outputs = self._run_through_graph(
+        graph = getattr(self, "training_graph", self) if training else self
+        outputs = graph._run_through_graph(
             inputs,
             operation_fn=lambda operation: operation_fn(
                 operation,

@@ -8,6 +8,7 @@ from collections.abc import Callable
 import keras
 
 BATCH_NORM_RULES = ("frozen", "train", "statistics")
+PARAMETERS = ("all", "batch_norm", "bias")
 SCHEDULES = ("constant", "cosine", "warmup_cosine", "one_cycle")
 MODES = ("auto", "min", "max")
 SOLVERS = ("lbfgs", None)
@@ -28,6 +29,7 @@ class Phase:
     ```python
     kt.Phase("head", epochs=20, learning_rate=5e-3, patience=3)
     kt.Phase("all", epochs=10, learning_rate=1e-4, schedule="warmup_cosine")
+    kt.Phase("all", epochs=10, learning_rate=1e-3, parameters="batch_norm")
     ```
 
     Attributes:
@@ -41,7 +43,7 @@ class Phase:
             the highest. Or a function that chooses it, as for `train`, when
             the groups of the phase are set.
         name: What the phase is called in logs and reports. Defaults to
-            `train`.
+            `train`, and `parameters` where these are not all.
         batch_norm: The BatchNorm rule, as for `set_trainable`. Defaults to
             `"frozen"`.
         schedule: How the rate goes, step by step. `"constant"`; `"cosine"`:
@@ -63,6 +65,9 @@ class Phase:
             phase begins, as in `kt.strategies.extraction`. The phase is then
             `Phase("head", epochs=1, learning_rate=0)`: an epoch that logs and
             validates, and whose steps change nothing. Defaults to `None`.
+        parameters: Which weights train below the head, as for
+            `set_trainable`: `"all"`, `"batch_norm"` or `"bias"`. Defaults to
+            `"all"`, which in a model with adapters are these.
 
     Raises:
         ValueError: If a number is out of its range, or a word is not known.
@@ -80,6 +85,7 @@ class Phase:
     mode: str = "auto"
     reinitialize: bool = False
     solver: str | None = None
+    parameters: str = "all"
 
     def __post_init__(self):
         if isinstance(self.train, list):
@@ -90,7 +96,8 @@ class Phase:
                 f"function that returns these. Received: train={self.train!r}"
             )
         if not self.name:
-            self._set("name", _name(self.train))
+            part = "" if self.parameters == "all" else f", {self.parameters}"
+            self._set("name", f"{_name(self.train)}{part}")
         if not _is_whole(self.epochs, 1):
             raise ValueError(
                 "A phase lasts a whole number of epochs, at least 1. "
@@ -105,6 +112,7 @@ class Phase:
             ("schedule", SCHEDULES),
             ("mode", MODES),
             ("solver", SOLVERS),
+            ("parameters", PARAMETERS),
         ):
             value = getattr(self, argument)
             if value not in choices:

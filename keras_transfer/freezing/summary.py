@@ -8,6 +8,23 @@ from keras_transfer.backbones.layer_groups import (
     layer_groups,
 )
 from keras_transfer.freezing.freezable_model import batch_norm_layers, is_live
+from keras_transfer.freezing.parameter_kinds import (
+    ADAPTED,
+    ADAPTER,
+    BETA,
+    BIAS,
+    GAMMA,
+    find_kinds,
+)
+from keras_transfer.freezing.weight_movement import is_learned
+
+_PARTS = {
+    ADAPTER: "adapters",
+    BIAS: "biases",
+    GAMMA: "gamma",
+    BETA: "beta",
+}
+_NORM_STATES = {True: "adapts its statistics", False: "frozen"}
 
 
 def trainable_summary(model: keras.Model) -> str:
@@ -28,11 +45,14 @@ def trainable_summary(model: keras.Model) -> str:
         model: A built Keras model.
 
     Returns:
-        A table as text, one line a group, from input to output. Its last line
+        A table as text, one line a group, from input to output. Where only
+        adapters, biases or parameters of normalization train in a group, its
+        state says so. The last line
         is `trainable: X || all: Y || Z %`, counted in numbers, as the whole
         model sees them: what `fit` will train.
     """
     trains = {id(weight) for weight in model.trainable_weights}
+    kinds = find_kinds(model)
     rows = [("group", "layers", "weights", "trainable", "state")]
     for group in layer_groups(model):
         live = [v for v in group.variables if id(v) in trains]
@@ -42,7 +62,7 @@ def trainable_summary(model: keras.Model) -> str:
                 f"{len(group.layers):,}",
                 f"{count_weights(group.variables):,}",
                 f"{count_weights(live):,}",
-                _state(group, bool(live)),
+                _state(group, {id(v) for v in live}, kinds),
             )
         )
     widths = [max(len(row[n]) for row in rows) for n in range(4)]
@@ -63,13 +83,29 @@ def trainable_summary(model: keras.Model) -> str:
     return "\n".join(lines)
 
 
-def _state(group: LayerGroup, trains: bool) -> str:
-    if not trains:
+def _state(group: LayerGroup, live: set[int], kinds: dict[int, str]) -> str:
+    if not live:
         adapts = is_live(group)
         return "BatchNorm adapts its statistics" if adapts else "frozen"
+    state = "trains"
+    parts = {kinds.get(id_) for id_ in live}
+    rest = {
+        kinds.get(id(v))
+        for v in group.variables
+        if id(v) not in live and is_learned(v)
+    }
+    if parts <= _PARTS.keys() and rest.intersection((None, ADAPTED, GAMMA)):
+        names = [name for kind, name in _PARTS.items() if kind in parts]
+        state = f"trains {' and '.join(names)}"
     norms = batch_norm_layers(group)
-    if any(layer.trainable_weights for layer in norms):
-        return "trains, BatchNorm too"
-    if any(layer.trainable for layer in norms):
-        return "trains, BatchNorm adapts its statistics"
-    return "trains, BatchNorm frozen" if norms else "trains"
+    if not norms:
+        return state
+    trained = any(
+        id(variable) in live
+        for layer in norms
+        for variable in layer._trainable_variables
+    )
+    adapts = any(layer.trainable for layer in norms)
+    if trained:
+        return f"{state}, BatchNorm {'too' if adapts else 'statistics frozen'}"
+    return f"{state}, BatchNorm {_NORM_STATES[adapts]}"

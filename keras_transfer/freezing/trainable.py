@@ -1,22 +1,27 @@
 """Set which layer groups of a model train."""
 
-import re
 from collections.abc import Iterable
 
 import keras
 
 from keras_transfer.backbones.graph import functional_graph, holds_weights
-from keras_transfer.backbones.hub_layer import HubLayer
 from keras_transfer.backbones.layer_groups import layer_groups
+from keras_transfer.freezing.adapters import find_adapted, revive_adapter
+from keras_transfer.freezing.choose_groups import choose_groups
 from keras_transfer.freezing.freezable_model import (
     batch_norm_layers,
     make_freezable,
 )
-from keras_transfer.freezing.phase import BATCH_NORM_RULES
-
-_HUB_BATCH_NORM = re.compile(
-    r"(batch_?norm|(^|[/_])bn\d*([/_]|$)).*(gamma|beta)", re.IGNORECASE
+from keras_transfer.freezing.hub_trainable import (
+    find_hub_layers,
+    train_hub_layer,
 )
+from keras_transfer.freezing.parameter_kinds import (
+    ADAPTED,
+    choose_parameters,
+    find_kinds,
+)
+from keras_transfer.freezing.phase import BATCH_NORM_RULES, PARAMETERS
 
 
 def set_trainable(
@@ -24,6 +29,7 @@ def set_trainable(
     train: str | Iterable[str],
     *,
     batch_norm: str = "frozen",
+    parameters: str = "all",
 ) -> None:
     """Choose which layer groups of a model train; all others are frozen.
 
@@ -35,6 +41,10 @@ def set_trainable(
     data, statistics of small batches are worse than those of the source data.
     (`base(x, training=False)` no longer does this in Keras 3.)
 
+    Where groups below the head have adapters (`add_lora`), these alone train
+    in the groups below the head, and nothing does in one that has none. The
+    head always trains as a whole, but for kernels that have adapters.
+
     As always in Keras, compile the model afterwards: an optimizer knows only
     the weights that were trainable when it was built.
 
@@ -45,6 +55,7 @@ def set_trainable(
     kt.set_trainable(model, "top:2")         # the head, two groups below it
     kt.set_trainable(model, r"block_1\\d|head")
     kt.set_trainable(model, ["stem", "head"])
+    kt.set_trainable(model, "all", parameters="batch_norm")
     ```
 
     Args:
@@ -57,28 +68,56 @@ def set_trainable(
         batch_norm: What BatchNorm does in the groups that train. `"frozen"`;
             `"statistics"`: its moving averages adapt, gamma and beta do not;
             `"train"`: it trains like any layer. Defaults to `"frozen"`.
+        parameters: Which weights train in the groups below the head. `"all"`:
+            each, or the adapters. `"batch_norm"`: gamma and beta of all kinds
+            of normalization (Frankle et al. 2021, arXiv:2003.00152).
+            `"bias"`: the biases, and beta of normalizations (BitFit, Ben Zaken
+            et al. 2022, arXiv:2106.10199). In the last two cases adapters
+            keep what they have learned, and `batch_norm` only says whether
+            statistics are `"frozen"` or, with either other rule, adapt.
+            Defaults to `"all"`.
 
     Raises:
         ValueError: If no group is meant by `train`, with the list of those
-            that exist; if `batch_norm` is none of the above; or if the model
+            that exist; if `batch_norm` or `parameters` is none of the above,
+            or there are no such parameters below the head; or if the model
             is a subclassed one with dropout in a frozen group, which nothing
             could switch off.
     """
-    if batch_norm not in BATCH_NORM_RULES:
-        raise ValueError(
-            f"`batch_norm` must be one of {BATCH_NORM_RULES}. "
-            f"Received: batch_norm={batch_norm!r}"
-        )
+    for argument, value, choices in (
+        ("batch_norm", batch_norm, BATCH_NORM_RULES),
+        ("parameters", parameters, PARAMETERS),
+    ):
+        if value not in choices:
+            raise ValueError(
+                f"`{argument}` must be one of {choices}. "
+                f"Received: {argument}={value!r}"
+            )
     groups = layer_groups(model)
-    chosen = _choose([group.name for group in groups], train)
-    live = [group for group in groups if group.name in chosen]
-    frozen = [group for group in groups if group.name not in chosen]
+    chosen = choose_groups([group.name for group in groups], train)
+    kinds = find_kinds(model)
+    wanted = choose_parameters(groups, chosen, kinds, parameters)
+    if parameters == "all" and batch_norm == "train":
+        _want_batch_norm(groups, wanted)
+    live = [
+        group
+        for group in groups
+        if group.name in chosen
+        and (
+            wanted[group.name] is None
+            or wanted[group.name]
+            or (batch_norm != "frozen" and batch_norm_layers(group))
+        )
+    ]
+    frozen = [group for group in groups if group not in live]
     _refuse_unstoppable_dropout(model, live, frozen)
-    for layer in _hub_layers(live):
+    for layer in find_hub_layers(live):
         # Refuses a SavedModel for inference only, while nothing has changed.
-        _train_hub_layer(layer, live, batch_norm)
+        train_hub_layer(layer, live, wanted, batch_norm)
 
     make_freezable(model)
+    for layer in find_adapted(model):
+        revive_adapter(layer)
     _unfreeze(model._flatten_layers())
     for group in frozen:
         for layer in group.layers:
@@ -90,51 +129,43 @@ def set_trainable(
     for group in frozen:
         for variable in group.variables:
             variable.trainable = False
-    for layer in _hub_layers(groups):
-        _train_hub_layer(layer, live, batch_norm)
+    _freeze_what_is_not_wanted(live, wanted)
     for group in live:
         for layer in batch_norm_layers(group):
             _set_batch_norm(layer, batch_norm)
+        for variable in group.variables:
+            if kinds.get(id(variable)) == ADAPTED:
+                variable.trainable = False
+            elif wanted[group.name] is not None:
+                # Where BatchNorm is frozen as a layer, that keeps statistics
+                # as they are, and gamma and beta may train nevertheless.
+                variable.trainable = id(variable) in wanted[group.name]
+    for layer in find_hub_layers(groups):
+        train_hub_layer(layer, live, wanted, batch_norm)
     # A step that was traced before would go on training what it trained.
     model.train_function = None
 
 
-def _choose(names: list[str], train) -> set[str]:
-    exist = f"The layer groups of this model are: {', '.join(names)}."
-    if not isinstance(train, str):
-        wanted = list(train) if isinstance(train, Iterable) else [train]
-        unknown = [name for name in wanted if name not in names]
-        if unknown:
-            raise ValueError(
-                f"Unknown layer groups: {unknown}. {exist} "
-                f"Received: train={train!r}"
+def _want_batch_norm(groups, wanted) -> None:
+    for group in groups:
+        if wanted[group.name] is not None:
+            wanted[group.name].update(
+                id(variable)
+                for layer in batch_norm_layers(group)
+                for variable in layer._trainable_variables
             )
-        return set(wanted)
-    if train in ("all", "none"):
-        return set(names) if train == "all" else set()
-    depth = re.fullmatch(r"top:(\d+)", train)
-    if depth or train == "head":
-        below = int(depth.group(1)) if depth else 0
-        if names[-1] != "head" or below >= len(names):
-            raise ValueError(
-                "`train` asks for a head and groups below it that this model "
-                f"does not have. {exist} Received: train={train!r}"
-            )
-        return set(names[-1 - below :])
-    try:
-        chosen = {name for name in names if re.fullmatch(train, name)}
-    except re.error as error:
-        raise ValueError(
-            f"`train` is not a regular expression ({error}). {exist} "
-            f"Received: train={train!r}"
-        ) from error
-    if not chosen:
-        raise ValueError(
-            f"No layer group's name matches. {exist} "
-            'Or pass "head", "top:N", "all" or "none". '
-            f"Received: train={train!r}"
-        )
-    return chosen
+
+
+def _freeze_what_is_not_wanted(live, wanted) -> None:
+    """Freeze layers of which nothing trains: some keep statistics, say."""
+    parts = [group for group in live if wanted[group.name] is not None]
+    everything = {id_ for group in parts for id_ in wanted[group.name]}
+    for group in parts:
+        for layer in group.layers:
+            for leaf in layer._flatten_layers():
+                own = {id(weight) for weight in leaf.weights}
+                if own and not leaf._layers and own.isdisjoint(everything):
+                    leaf.trainable = False
 
 
 def _refuse_unstoppable_dropout(model, live, frozen) -> None:
@@ -191,21 +222,3 @@ def _set_batch_norm(layer, rule: str) -> None:
     if rule == "statistics":
         for weight in layer.weights:
             weight.trainable = False
-
-
-def _hub_layers(groups) -> list[HubLayer]:
-    layers = [layer for group in groups for layer in group.layers]
-    return [x for x in dict.fromkeys(layers) if isinstance(x, HubLayer)]
-
-
-def _train_hub_layer(layer: HubLayer, live, batch_norm: str) -> None:
-    chosen = {id(variable) for group in live for variable in group.variables}
-    layer.train_variables(
-        [
-            variable
-            for name, variable in layer.named_variables
-            if id(variable) in chosen
-            and (batch_norm == "train" or not _HUB_BATCH_NORM.search(name))
-        ],
-        batch_norm=batch_norm,
-    )

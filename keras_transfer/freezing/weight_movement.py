@@ -12,9 +12,16 @@ class WeightMovement:
     Args:
         groups: The variables of each group, by its name. Statistics, such as
             those of BatchNorm, and integers are left out.
+        before: What has compared the same model before it got other weights,
+            or lost some: those that stay are held against their first values.
+            Optional.
     """
 
-    def __init__(self, groups: Mapping[str, Sequence[keras.Variable]]):
+    def __init__(
+        self,
+        groups: Mapping[str, Sequence[keras.Variable]],
+        before: "WeightMovement | None" = None,
+    ):
         self._groups = {
             name: [v for v in variables if is_learned(v)]
             for name, variables in groups.items()
@@ -25,8 +32,26 @@ class WeightMovement:
             if variables
         }
         self._last = dict(self._first)
+        if before is not None:
+            self._take_first_from(before)
         self._drift = dict.fromkeys(self._first, 0.0)
         self._live = set(self._first)
+
+    def _take_first_from(self, before) -> None:
+        known = {
+            id(variable): value
+            for name, values in before._first.items()
+            for variable, value in zip(
+                before._groups[name], values, strict=True
+            )
+        }
+        for name, values in self._first.items():
+            self._first[name] = [
+                known.get(id(variable), value)
+                for variable, value in zip(
+                    self._groups[name], values, strict=True
+                )
+            ]
 
     def begin(self) -> None:
         """Take the weights as they are now for those of the last look."""

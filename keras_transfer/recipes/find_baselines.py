@@ -9,6 +9,8 @@ import numpy as np
 from keras_transfer.board.confidences import read_guesses
 from keras_transfer.board.fetch_examples import count_examples
 from keras_transfer.caching.answers import collect_answers
+from keras_transfer.freezing.adapters import find_adapted
+from keras_transfer.freezing.merge_lora import merge_lora
 from keras_transfer.freezing.phase import Phase
 from keras_transfer.freezing.reinitialize import untrained_copy
 from keras_transfer.insight.baselines import SCRATCH, Baselines
@@ -114,6 +116,8 @@ def add_scratch(
         The `Baselines` with one more.
     """
     untrained = untrained_copy(model)
+    if find_adapted(untrained):
+        merge_lora(untrained)  # all of it is to train
     untrained.compile(loss=model.loss)
     fine_tune(
         untrained,

@@ -24,6 +24,7 @@ def test_defaults():
         "mode": "auto",
         "reinitialize": False,
         "solver": None,
+        "parameters": "all",
     }
 
 
@@ -60,6 +61,7 @@ def test_it_does_not_change():
         ({"patience": 1.5}, "patience=1.5"),
         ({"min_delta": -0.1}, "min_delta=-0.1"),
         ({"solver": "newton"}, "solver='newton'"),
+        ({"parameters": "kernels"}, "parameters='kernels'"),
     ],
 )
 def test_out_of_range(options, received):

@@ -49,3 +49,19 @@ def test_a_training_that_goes_on_has_its_drift_and_no_update():
     groups["stem"][0].assign([8.0, 0.0])
     movement.begin()
     assert movement.measure(set())["stem"] == (1, 0)
+
+
+def test_drift_goes_on_where_weights_are_added_and_taken_away():
+    groups = make_groups()
+    before = WeightMovement(groups)
+    groups["stem"][0].assign([8.0, 0.0])
+    added = keras.Variable([1.0])
+    stem = (groups["stem"][0], added)
+    movement = WeightMovement({**groups, "stem": stem}, before)
+    drift, update = movement.measure(set())["stem"]
+    np.testing.assert_allclose([drift, update], [5 / np.sqrt(10), 0])
+    added.assign([13.0])
+    drift, update = movement.measure({"stem"})["stem"]
+    np.testing.assert_allclose(
+        [drift, update], [13 / np.sqrt(10), 12 / np.sqrt(65)]
+    )
