@@ -6,6 +6,7 @@ import keras
 import numpy as np
 
 from keras_transfer.backbones.graph import functional_graph
+from keras_transfer.builders.output_layer import find_output_layer
 from keras_transfer.caching.answers import collect_answers, gives_logits
 from keras_transfer.caching.unrolled_graph import unroll_graph
 from keras_transfer.callbacks.linear_head import mark_classes
@@ -83,7 +84,12 @@ def calibrate(model: keras.Model, data) -> Calibration:
         ValueError: If the model ends in something else, or data and model do
             not fit together. The model is left as it was.
     """
-    dense, activation = find_last_dense(model)
+    output = find_output_layer(model)
+    if output is not None and len(output.parts) > 1:  # of `extend_classes`
+        layers, activation = output.parts, output.activation
+    else:
+        dense, activation = find_last_dense(model)
+        layers = [dense]
     exclusive = find_exclusive(model, activation)
     answers = collect_answers(model, data).get("")
     if answers is None:
@@ -94,8 +100,9 @@ def calibrate(model: keras.Model, data) -> Calibration:
     found = measure_calibration(
         *answers, exclusive=exclusive, from_logits=activation == "linear"
     )
-    for variable in dense.weights:
-        variable.assign(variable / found.temperature)
+    for layer in layers:
+        for variable in layer.weights:
+            variable.assign(variable / found.temperature)
     return found
 
 

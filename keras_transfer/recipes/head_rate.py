@@ -6,7 +6,9 @@ import keras
 import numpy as np
 from keras import ops
 
+from keras_transfer.backbones.layer_groups import layer_groups
 from keras_transfer.backbones.layer_inputs import hear_inputs
+from keras_transfer.builders.output_layer import find_output_layer
 from keras_transfer.callbacks.linear_head import find_linear_head
 
 USUAL_HEAD_RATE = 5e-3
@@ -36,9 +38,8 @@ def choose_head_rate(model: keras.Model, *, batches: Sequence) -> float:
         else the rate nearest to it, 0.5 at most, for which it is. Heads of
         several layers get 5e-3.
     """
-    try:
-        dense, _ = find_linear_head(model)
-    except ValueError:
+    dense = _find_reader(model)
+    if dense is None:
         return USUAL_HEAD_RATE
     x = keras.utils.unpack_x_y_sample_weight(batches[0])[0]
     few = keras.tree.map_structure(lambda part: part[:_EXAMPLES], x)
@@ -51,3 +52,16 @@ def choose_head_rate(model: keras.Model, *, batches: Sequence) -> float:
         return USUAL_HEAD_RATE
     least, most = _LEAST_MOVE / spread, _MOST_MOVE / spread
     return min(max(USUAL_HEAD_RATE, least), most, _HIGHEST_RATE)
+
+
+def _find_reader(model) -> keras.layers.Dense | None:
+    """Return a layer that reads the features, where no other trains them."""
+    try:
+        return find_linear_head(model)[0]
+    except ValueError:
+        output = find_output_layer(model)  # of `extend_classes`
+    parts = [] if output is None else output.parts
+    head = {id(v) for v in layer_groups(model)[-1].variables}
+    if head == {id(v) for part in parts for v in part.weights}:
+        return parts[0]
+    return None

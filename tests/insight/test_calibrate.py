@@ -7,6 +7,7 @@ from keras import layers
 from sklearn.linear_model import LogisticRegression
 
 import keras_transfer as kt
+from keras_transfer.builders.extend_classes import extend_classes
 from keras_transfer.insight.calibrate import calibrate, measure_calibration
 from keras_transfer.insight.temperature import (
     apply_temperature,
@@ -213,3 +214,22 @@ def test_outputs_that_are_not_finite_change_nothing():
     with pytest.raises(ValueError, match="finite"):
         calibrate(model, data)
     assert np.array_equal(model.layers[-1].kernel, kernel)
+
+
+def test_a_model_with_more_classes():
+    logits, labels = draw(3.0, count=300)
+    model = keras.Sequential(
+        [keras.Input((4,)), layers.Dense(2, activation="softmax")]
+    )
+    new = extend_classes(model, 2)
+    first, second = (x for x in new.layers if isinstance(x, layers.Dense))
+    first.kernel.assign(np.eye(4)[:, :2])
+    second.kernel.assign(np.eye(4)[:, 2:])
+    data = logits.astype("float32"), labels
+    before = new.predict(data[0], verbose=0)
+    found = calibrate(new, data)
+    after = new.predict(data[0], verbose=0)
+    assert found.temperature == pytest.approx(3.0, rel=0.2)
+    expected = apply_temperature(logits, found.temperature, exclusive=True)
+    np.testing.assert_allclose(after, expected, atol=1e-5)
+    np.testing.assert_array_equal(after.argmax(1), before.argmax(1))
