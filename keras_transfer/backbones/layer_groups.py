@@ -80,6 +80,8 @@ def layer_groups(
     names = ["stem", *(f"block_{n}" for n in range(1, len(body)))]
     if head is not None:
         body, names = [*body, head], [*names, "head"]
+    # Another head, which works in training alone.
+    _extend(body[-1], getattr(model, "layers_beside_head", ()))
     owned = {id(v) for _, variables in body for v in variables}
     # What a model holds next to its layers (a temperature, say).
     body[0][1].extend(v for v in model.weights if id(v) not in owned)

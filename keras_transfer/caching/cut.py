@@ -46,7 +46,7 @@ class Cut:
     """
 
     def __init__(self, model: keras.Model, *, with_augmentation=False):
-        graph = functional_graph(model)
+        graph = functional_graph(getattr(model, "training_graph", model))
         if graph is None:
             raise NoCutError("the model has no graph that could be cut")
         self.cached = ()

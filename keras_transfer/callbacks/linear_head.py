@@ -22,9 +22,11 @@ def find_linear_head(model: keras.Model) -> tuple[keras.layers.Dense, bool]:
             a classifier.
     """
     head = layer_groups(model)[-1]
+    beside = getattr(model, "layers_beside_head", ())
     trained = {
         layer
         for outer in head.layers
+        if outer not in beside
         for layer in outer._flatten_layers()
         if layer._trainable_variables
         and not isinstance(layer, keras.layers.BatchNormalization)
