@@ -22,6 +22,10 @@ from keras_transfer.board.grad_cam import grad_cam
 from keras_transfer.board.read_run import read_run
 from keras_transfer.builders.classifier import build_classifier
 from keras_transfer.builders.decoding import decode_predictions
+from keras_transfer.builders.extend_classes import extend_classes
+from keras_transfer.builders.multitask import build_multitask
+from keras_transfer.builders.old_task import old_task
+from keras_transfer.builders.progressive import build_progressive
 from keras_transfer.builders.replace_head import replace_head
 from keras_transfer.caching.cache_features import cache_features
 from keras_transfer.caching.feature_cache import FeatureCache
@@ -36,6 +40,9 @@ from keras_transfer.forgetting.choose_memory import choose_memory
 from keras_transfer.forgetting.ewc import EWC
 from keras_transfer.forgetting.interpolate_weights import interpolate_weights
 from keras_transfer.forgetting.l2sp import L2SP
+from keras_transfer.forgetting.learn_without_forgetting import (
+    learn_without_forgetting,
+)
 from keras_transfer.forgetting.recompute_batch_norm import (
     recompute_batch_norm,
 )
@@ -44,7 +51,11 @@ from keras_transfer.forgetting.soup_weights import soup_weights
 from keras_transfer.forgetting.sweep_weights import sweep_weights
 from keras_transfer.forgetting.weight_soup import WeightSoup
 from keras_transfer.forgetting.weight_sweep import WeightSweep
+from keras_transfer.freezing.add_lora import add_lora
+from keras_transfer.freezing.load_delta import load_delta
+from keras_transfer.freezing.merge_lora import merge_lora
 from keras_transfer.freezing.phase import Phase
+from keras_transfer.freezing.save_delta import save_delta
 from keras_transfer.freezing.summary import trainable_summary
 from keras_transfer.freezing.trainable import set_trainable
 from keras_transfer.insight.audit.audit_report import AuditReport
@@ -63,6 +74,8 @@ from keras_transfer.recipes import strategies
 from keras_transfer.recipes.fine_tune import fine_tune
 from keras_transfer.recipes.recommend import recommend
 from keras_transfer.recipes.transfer_result import TransferResult
+from keras_transfer.recipes.update import update
+from keras_transfer.recipes.update_result import UpdateResult
 
 __version__ = "0.1.0"
 
@@ -88,34 +101,45 @@ __all__ = [
     "TrainingOnly",
     "TransferBoard",
     "TransferResult",
+    "UpdateResult",
     "WeightSoup",
     "WeightSweep",
+    "add_lora",
     "audit_images",
     "baseline",
     "build_classifier",
+    "build_multitask",
+    "build_progressive",
     "cache_features",
     "calibrate",
     "choose_memory",
     "compare_runs",
     "decode_predictions",
+    "extend_classes",
     "find_learning_rate",
     "fine_tune",
     "grad_cam",
     "interpolate_weights",
     "layer_groups",
+    "learn_without_forgetting",
     "list_backbones",
     "load_backbone",
+    "load_delta",
     "load_image_folder",
+    "merge_lora",
+    "old_task",
     "rank_backbones",
     "read_run",
     "recommend",
     "recompute_batch_norm",
     "rehearse",
     "replace_head",
+    "save_delta",
     "set_trainable",
     "soup_weights",
     "split_model",
     "strategies",
     "sweep_weights",
     "trainable_summary",
+    "update",
 ]
