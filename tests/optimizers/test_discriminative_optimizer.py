@@ -51,9 +51,10 @@ def gradients(model, step=0):
     ]
 
 
-def compiled(optimizer, **options):
+def compiled(optimizer, *, eagerly=False, **options):
     model = net(**options)
-    model.compile(optimizer, "mse", jit_compile=False)
+    how = {"run_eagerly": True} if eagerly else {"jit_compile": False}
+    model.compile(optimizer, "mse", **how)
     return model
 
 
@@ -96,11 +97,8 @@ def displacements(model, before):
 
 
 OPTIMIZERS = {
-    "SGD": {},
-    "SGD momentum": {"momentum": 0.9},
     "SGD nesterov": {"momentum": 0.9, "nesterov": True, "weight_decay": 0.1},
-    "Adam": {"amsgrad": True},
-    "AdamW": {"weight_decay": 0.1},
+    "AdamW": {"weight_decay": 0.1, "amsgrad": True},
     "RMSprop": {"centered": True, "momentum": 0.5},
     "Lion": {"weight_decay": 0.2},
     "Adafactor": {"clipnorm": 0.5},
@@ -124,11 +122,11 @@ def test_trains_each_group_like_an_optimizer_of_its_own(kind):
 
     model, reference = net(), net()
     model.compile(DiscriminativeOptimizer(create(0.01), decay=0.5), "mse")
-    step(model, 4)
+    step(model, 3)
 
     groups = kt.layer_groups(reference)
     own = [create(0.01 * FACTORS[group.name]) for group in groups]
-    for number in range(4):
+    for number in range(3):
         by_path = dict(
             zip(
                 [v.path for v in reference.trainable_variables],
@@ -195,19 +193,23 @@ def test_clips_by_the_norm_of_all_gradients_unscaled():
 
 
 @pytest.mark.parametrize(
-    "create",
+    ("create", "eagerly"),
     [
-        lambda: optimizers.SGD(0.1, momentum=0.9, clipnorm=1.0),
-        lambda: optimizers.AdamW(
-            0.01, weight_decay=0.1, use_ema=True, ema_overwrite_frequency=3
+        (lambda: optimizers.SGD(0.1, momentum=0.9, clipnorm=1.0), True),
+        (
+            lambda: optimizers.AdamW(
+                0.01, weight_decay=0.1, use_ema=True, ema_overwrite_frequency=3
+            ),
+            False,
         ),
-        lambda: optimizers.Nadam(0.01, gradient_accumulation_steps=2),
+        (lambda: optimizers.Nadam(0.01, gradient_accumulation_steps=2), True),
     ],
 )
-def test_multipliers_of_one_change_no_bit(create):
+def test_multipliers_of_one_change_no_bit(create, eagerly):
     bare, inner = create(), create()
-    plain = compiled(bare)
-    model = compiled(DiscriminativeOptimizer(inner, decay=1.0))
+    plain = compiled(bare, eagerly=eagerly)
+    wrapped = DiscriminativeOptimizer(inner, decay=1.0)
+    model = compiled(wrapped, eagerly=eagerly)
     assert same(fit(model), fit(plain))
     assert same(values(inner.variables), values(bare.variables))
 
@@ -250,13 +252,18 @@ FROZEN = {
 }
 
 
-@pytest.mark.parametrize("create", FROZEN.values(), ids=FROZEN)
-def test_multiplier_zero_freezes_every_bit(create):
+@pytest.mark.parametrize("kind", FROZEN)
+def test_multiplier_zero_freezes_every_bit(kind):
     constraint = keras.constraints.UnitNorm()
     optimizer = DiscriminativeOptimizer(
-        create(), multipliers={"stem": 0, "block_1": 0.0}
+        FROZEN[kind](), multipliers={"stem": 0, "block_1": 0.0}
     )
-    model = compiled(optimizer, kernel_constraint=constraint)
+    model = compiled(
+        optimizer,
+        kernel_constraint=constraint,
+        # In graphs, where steps are not alike.
+        eagerly=kind not in ("average", "accumulation"),
+    )
     before = values(model.weights)
     fit(model)
     head = {v.path for v in model.layers[-1].variables}
@@ -281,7 +288,8 @@ def test_freezes_weights_that_have_momentum_already():
 def test_counts_steps_where_nothing_trains(use_ema):
     sgd = optimizers.SGD(0.1, use_ema=use_ema)
     nothing = dict.fromkeys(FACTORS, 0)
-    model = compiled(DiscriminativeOptimizer(sgd, multipliers=nothing))
+    optimizer = DiscriminativeOptimizer(sgd, multipliers=nothing)
+    model = compiled(optimizer, eagerly=use_ema)
     before = values(model.weights)
     assert same(fit(model), before)
     assert int(sgd.iterations) == 8
@@ -402,10 +410,9 @@ def test_refuses_optimizers_around_others():
 def test_trains_alike_however_it_is_compiled():
     weights = []
     for options in (
-        {"jit_compile": False},
+        {"run_eagerly": True},
         {"jit_compile": True},
         {"jit_compile": False, "steps_per_execution": 4},
-        {"run_eagerly": True},
     ):
         adamw = optimizers.AdamW(0.01, weight_decay=0.1)
         model = net()
@@ -439,9 +446,11 @@ def test_is_traced_no_more_often_than_another():
 
 
 def test_trains_under_loss_scaling():
-    plain = compiled(DiscriminativeOptimizer(optimizers.SGD(0.1), decay=0.5))
+    sgd = DiscriminativeOptimizer(optimizers.SGD(0.1), decay=0.5)
+    plain = compiled(sgd, eagerly=True)
     factor = optimizers.SGD(0.1, loss_scale_factor=64.0)
-    fixed = compiled(DiscriminativeOptimizer(factor, decay=0.5))
+    scaled = DiscriminativeOptimizer(factor, decay=0.5)
+    fixed = compiled(scaled, eagerly=True)
     inner = DiscriminativeOptimizer(optimizers.SGD(0.1), decay=0.5)
     dynamic = compiled(optimizers.LossScaleOptimizer(inner))
     wanted = fit(plain)
@@ -537,7 +546,7 @@ def test_averaged_weights_can_be_swapped_in(scaled):
         optimizer = wrap(optimizers.SGD(0.5, use_ema=True, ema_momentum=0.5))
         if scaled:
             optimizer = optimizers.LossScaleOptimizer(optimizer)
-        model = compiled(optimizer)
+        model = compiled(optimizer, eagerly=not scaled)
         callback = keras.callbacks.SwapEMAWeights(swap_on_epoch=True)
         history = model.fit(
             *data(),
@@ -777,9 +786,9 @@ MIRRORED = """
             model = compiled(optimizers.LossScaleOptimizer(optimizer))
             before = values(model.weights)
             model.fit(
-                *data(), batch_size=16, epochs=3, shuffle=False, verbose=0,
+                *data(), batch_size=16, epochs=2, shuffle=False, verbose=0,
                 callbacks=[keras.callbacks.LearningRateScheduler(
-                    lambda epoch, rate: rate if epoch < 2 else rate / 2
+                    lambda epoch, rate: rate if epoch < 1 else rate / 2
                 )],
             )
             weights.append(values(model.weights))

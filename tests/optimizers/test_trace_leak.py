@@ -9,8 +9,8 @@ import keras_transfer as kt
 
 def count_graphs(phases, *, compiles):
     """Train in phases; return how many graphs are alive after each."""
-    layers = [keras.layers.Dense(3), keras.layers.Dense(2, "softmax")]
-    model = keras.Sequential([keras.Input((4,)), *layers])
+    head = keras.layers.Dense(2, "softmax")
+    model = keras.Sequential([keras.Input((4,)), head])
     counts = []
 
     def count(epoch, logs):
@@ -22,11 +22,11 @@ def count_graphs(phases, *, compiles):
     x, y = np.zeros((16, 4)), np.zeros(16, int)
     if compiles:
         for epoch in range(phases):
-            model.compile("adam", loss)
+            model.compile("sgd", loss)
             options = {"initial_epoch": epoch, "epochs": epoch + 1}
             model.fit(x, y, callbacks=[watch], verbose=0, **options)
         return counts
-    model.compile("adam", loss)
+    model.compile("sgd", loss)
     all_the_time = [kt.Phase("all", 1, 0.1) for _ in range(phases)]
     callbacks = [kt.GradualUnfreezing(all_the_time), watch]
     model.fit(x, y, epochs=phases, callbacks=callbacks, verbose=0)
@@ -34,11 +34,11 @@ def count_graphs(phases, *, compiles):
 
 
 def test_phases_leave_no_graphs_behind():
-    counts = count_graphs(6, compiles=False)
-    assert counts[1:] == [counts[1]] * 5
+    counts = count_graphs(4, compiles=False)
+    assert counts[1:] == [counts[1]] * 3
 
 
 def test_tensorflow_still_keeps_them():
     """When this fails, `forget_reduced_gradients` can go."""
-    counts = count_graphs(4, compiles=True)
-    assert counts[3] > counts[2] > counts[1]
+    counts = count_graphs(3, compiles=True)
+    assert counts[2] > counts[1] > counts[0]

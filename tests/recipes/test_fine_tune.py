@@ -5,6 +5,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 from sklearn.linear_model import LogisticRegression
+from threadpoolctl import threadpool_limits
 
 import keras_transfer as kt
 from tests import networks
@@ -25,6 +26,18 @@ def pictures(count=48, classes=3, seed=0):
     colours = 60 + 120 * np.eye(3)[labels % 3]
     noise = rng.normal(0, 20, (count, 8, 8, 3))
     return (colours[:, None, None] + noise).clip(0, 255).astype("uint8"), labels
+
+
+def small_backbone():
+    """Load one of two groups: most of a test's time goes into tracing."""
+    inputs = keras.Input((8, 8, 3))
+    x = keras.layers.Rescaling(1 / 255)(inputs)
+    x = keras.layers.Conv2D(6, 3, name="block1_conv")(x)
+    x = keras.layers.BatchNormalization(name="block1_bn")(x)
+    x = keras.layers.ReLU(name="block1_relu")(x)
+    x = keras.layers.Conv2D(6, 3, strides=2, name="block2_conv")(x)
+    x = keras.layers.ReLU(name="block2_relu")(x)
+    return kt.load_backbone(keras.Model(inputs, x, name="small"))
 
 
 def dataset(*args, names=None, **options):
@@ -137,7 +150,7 @@ def test_one_run_of_logs(trained):
 
 
 def test_nothing_changes_at_learning_rate_0():
-    model = kt.build_classifier(tiny_backbone(), 3)
+    model = kt.build_classifier(small_backbone(), 3)
     before = model.get_weights()
     phases = [kt.Phase("head", 1, 0.0), kt.Phase("all", 2, 0.0)]
     kt.fine_tune(
@@ -150,7 +163,7 @@ def test_nothing_changes_at_learning_rate_0():
 def test_same_seed_same_result():
     def losses(seed):
         keras.utils.set_random_seed(7)
-        model = kt.build_classifier(tiny_backbone(), 3)
+        model = kt.build_classifier(small_backbone(), 3)
         return kt.fine_tune(
             model,
             pictures(),
@@ -165,13 +178,13 @@ def test_same_seed_same_result():
 
 
 def test_logs_lie_under_logs_by_default():
-    model = kt.build_classifier(tiny_backbone(), 3)
+    model = kt.build_classifier(small_backbone(), 3)
     result = kt.fine_tune(
         model, dataset(), strategy="extraction", epochs=1, verbose=0
     )
     folder = pathlib.Path(result.log_dir)
     assert folder.parent == pathlib.Path("logs")
-    assert folder.name.endswith("-tiny_classifier-extraction")
+    assert folder.name.endswith("-small_classifier-extraction")
     assert list(folder.glob("train/events*"))
     assert result.report.measured_on == "training"
     assert result.report.weights == ""
@@ -184,12 +197,12 @@ def test_other_kinds_of_labels(kind):
     if kind == "multi-label":
         many[:, 0] = 1
     model = kt.build_classifier(
-        tiny_backbone(),
+        small_backbone(),
         1 if kind == "binary" else 3,
         multi_label=kind == "multi-label",
     )
     data = (x, y if kind == "binary" else many)
-    result = kt.fine_tune(model, data, data, epochs=4, verbose=0)
+    result = kt.fine_tune(model, data, data, epochs=4, log_dir=False, verbose=0)
     expected = {
         "binary": "binary_crossentropy",
         "multi-label": "binary_crossentropy",
@@ -204,7 +217,7 @@ def test_other_kinds_of_labels(kind):
 def test_class_weight_reaches_the_loss():
     def loss(class_weight):
         keras.utils.set_random_seed(3)
-        model = kt.build_classifier(tiny_backbone(), 3, dropout=0)
+        model = kt.build_classifier(small_backbone(), 3, dropout=0)
         return kt.fine_tune(
             model,
             dataset(),
@@ -220,7 +233,7 @@ def test_class_weight_reaches_the_loss():
 
 
 def test_early_stopping_ends_the_training_and_patience_a_phase():
-    model = kt.build_classifier(tiny_backbone(), 3)
+    model = kt.build_classifier(small_backbone(), 3)
     stop = keras.callbacks.EarlyStopping("loss", patience=1, min_delta=1e9)
 
     def train(phases, callbacks=()):
@@ -245,11 +258,10 @@ def test_early_stopping_ends_the_training_and_patience_a_phase():
 
 @pytest.mark.parametrize(
     "strategy",
-    ["auto", "extraction", "fine_tuning", "gradual", "lp_ft", "scratch"]
-    + ["surgical"],
+    ["extraction", "fine_tuning", "gradual", "lp_ft", "scratch", "surgical"],
 )
 def test_every_strategy_learns_the_colours(strategy):
-    model = kt.build_classifier(tiny_backbone(), 3)
+    model = kt.build_classifier(small_backbone(), 3)
     result = kt.fine_tune(
         model,
         dataset(),
@@ -261,25 +273,30 @@ def test_every_strategy_learns_the_colours(strategy):
         verbose=0,
     )
     assert sum(r.epochs for r in result.report.phases) == 40
+    check_what_was_learnt(result)
+
+
+def check_what_was_learnt(result):
     assert result.report.accuracy > 0.6
     rates = [phase.learning_rate for phase in result.phases]
     assert all(isinstance(rate, float) for rate in rates)
 
 
 def test_small_data_gets_as_many_steps():
-    """By default, where an epoch is three steps long."""
-    model = kt.build_classifier(tiny_backbone(), 3)
+    """By default, which is "auto", where an epoch is three steps long."""
+    model = kt.build_classifier(small_backbone(), 3)
     result = kt.fine_tune(
         model, dataset(), dataset(seed=1), log_dir=False, verbose=0
     )
     assert len(result.history["loss"]) == 84  # 250 steps
+    check_what_was_learnt(result)
     assert "The weights are" in str(result.report)
 
 
 def test_a_finished_training_resumed_trains_nothing(tmp_path, capsys):
     def train(**options):
         return kt.fine_tune(
-            kt.build_classifier(tiny_backbone(), 3),
+            kt.build_classifier(small_backbone(), 3),
             pictures(),
             pictures(seed=1),
             epochs=4,
@@ -325,7 +342,7 @@ def test_surgery_on_a_py_dataset_ends():
 
 
 def test_a_rate_of_0_is_a_rate():
-    model = kt.build_classifier(tiny_backbone(), 3)
+    model = kt.build_classifier(small_backbone(), 3)
     result = kt.fine_tune(
         model, dataset(), epochs=2, learning_rate=0.0, log_dir=False, verbose=0
     )
@@ -334,7 +351,7 @@ def test_a_rate_of_0_is_a_rate():
 
 @pytest.mark.parametrize(
     ("strategy", "has_validation"),
-    [("auto", True), ("auto", False), ("gradual", True), ("surgical", False)],
+    [("auto", True), ("surgical", False)],
 )
 def test_an_interrupted_strategy_ends_the_same(
     strategy, has_validation, tmp_path
@@ -348,7 +365,7 @@ def test_an_interrupted_strategy_ends_the_same(
 
     def train(folder, callbacks=()):
         keras.utils.set_random_seed(0)
-        model = kt.build_classifier(tiny_backbone(), 3)
+        model = kt.build_classifier(small_backbone(), 3)
         return kt.fine_tune(
             model,
             pictures(),
@@ -365,19 +382,18 @@ def test_an_interrupted_strategy_ends_the_same(
     whole = train("whole")
     with pytest.raises(KeyboardInterrupt):
         train("cut", [Stop()])
-    for _ in range(2):  # the second time, it has ended
-        resumed = train("cut")
-        assert resumed.history == whole.history
-        for a, b in zip(
-            whole.model.get_weights(), resumed.model.get_weights(), strict=True
-        ):
-            np.testing.assert_array_equal(a, b)
+    resumed = train("cut")
+    assert resumed.history == whole.history
+    for a, b in zip(
+        whole.model.get_weights(), resumed.model.get_weights(), strict=True
+    ):
+        np.testing.assert_array_equal(a, b)
 
 
 def test_balanced_weights_are_told(capsys):
     x, y = pictures(count=40)
     kt.fine_tune(
-        kt.build_classifier(tiny_backbone(), 3),
+        kt.build_classifier(small_backbone(), 3),
         (x, y),
         strategy="extraction",
         epochs=1,
@@ -390,7 +406,7 @@ def test_balanced_weights_are_told(capsys):
 
 
 def test_bad_input_is_refused_before_anything_trains():
-    model = kt.build_classifier(tiny_backbone(), 3)
+    model = kt.build_classifier(small_backbone(), 3)
     before = model.get_weights()
     wrong = [
         ({"strategy": "gradul"}, "extraction"),
@@ -444,7 +460,7 @@ def test_batches_of_a_py_dataset_come_in_another_order_each_epoch():
             return pictures(4, seed=n)
 
     kt.fine_tune(
-        kt.build_classifier(tiny_backbone(), 3),
+        kt.build_classifier(small_backbone(), 3),
         Ordered(),
         dataset(),
         strategy="extraction",
@@ -464,7 +480,7 @@ def test_only_phases_that_ran_are_told():
             self.model.stop_training = True
 
     result = kt.fine_tune(
-        kt.build_classifier(tiny_backbone(), 3),
+        kt.build_classifier(small_backbone(), 3),
         dataset(),
         strategy="lp_ft",
         epochs=4,
@@ -477,9 +493,9 @@ def test_only_phases_that_ran_are_told():
 
 def test_extraction_matches_logistic_regression_on_real_pictures():
     """The issue's bar: within two points of scikit-learn, on real weights."""
-    train, validation = kt.load_image_folder(CLIPART, image_size=96)
+    train, validation = kt.load_image_folder(CLIPART, image_size=64)
     backbone = kt.load_backbone(
-        "bundled:efficientnet_lite0", input_shape=(96, 96, 3)
+        "bundled:efficientnet_lite0", input_shape=(64, 64, 3)
     )
     model = kt.build_classifier(backbone, train.class_names)
     features = keras.Model(model.input, model.get_layer("head_pooling").output)
@@ -489,8 +505,9 @@ def test_extraction_matches_logistic_regression_on_real_pictures():
         x, y = zip(*pairs, strict=True)
         return np.concatenate(x), np.concatenate(y)
 
-    regression = LogisticRegression(max_iter=2000).fit(*extract(train))
-    oracle = regression.score(*extract(validation))
+    with threadpool_limits(1):  # On a busy machine, threads wait for long.
+        regression = LogisticRegression(max_iter=2000).fit(*extract(train))
+        oracle = regression.score(*extract(validation))
     result = kt.fine_tune(
         model,
         train,
