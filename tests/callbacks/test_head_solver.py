@@ -41,7 +41,7 @@ def solve(model, data, strategy=SOLVED, **options):
 def features(model, x):
     """What enters the layer before the last, dropout, which is not there."""
     graph = keras.Model(model.input, model.get_layer("head_dropout").input)
-    return graph.predict(x, verbose=0).astype("float64")
+    return graph(x, training=False).numpy().astype("float64")
 
 
 def oracle(model, x, y, weight=None, inverse_penalty=0.1):
@@ -71,17 +71,25 @@ class Sequence(keras.utils.PyDataset):
         return tuple(array[rows] for array in pictures())
 
 
-@pytest.mark.parametrize("cache", [False, "auto"])
-@pytest.mark.parametrize("kind", ["arrays", "dataset", "sequence"])
-def test_it_is_the_regression_of_scikit_learn(kind, cache):
-    model, (x, y) = build(), pictures()
+@pytest.mark.parametrize(
+    ("kind", "cache", "optimizer"),
+    [
+        ("arrays", False, "adam"),
+        ("dataset", "auto", "adam"),
+        ("sequence", False, "sgd"),
+    ],
+)
+def test_it_is_the_regression_of_scikit_learn(kind, cache, optimizer):
+    # Augmentation does not show.
+    shaken = kind == "arrays" and keras.layers.RandomBrightness(1)
+    model, (x, y) = build(augmentation=shaken or None), pictures()
     data = {
         "arrays": (x, y),
         "dataset": as_dataset((x, y)),
         "sequence": Sequence(),
     }[kind]
     before = model.get_weights()
-    result = solve(model, (data,), cache=cache)
+    result = solve(model, (data,), cache=cache, optimizer=optimizer)
     expected = oracle(model, x, y)
     check_same(model, x, expected.predict_proba(features(model, x)))
     accuracy = expected.score(features(model, x), y)
@@ -91,22 +99,14 @@ def test_it_is_the_regression_of_scikit_learn(kind, cache):
     assert all(np.array_equal(a, b) for a, b in frozen)
 
 
-def test_augmentation_does_not_show():
-    model = build(augmentation=keras.layers.RandomBrightness(1))
-    x, y = pictures()
-    solve(model, ((x, y),))
-    check_same(model, x, oracle(model, x, y).predict_proba(features(model, x)))
-
-
-@pytest.mark.parametrize("optimizer", ["adam", "sgd", "adamw"])
-def test_steps_change_nothing(optimizer):
+def test_steps_change_nothing():
     seen = []
     watch = keras.callbacks.LambdaCallback(
         on_train_batch_begin=lambda batch, logs: seen.append(values(model)),
         on_train_end=lambda logs: seen.append(values(model)),
     )
     model = build()
-    solve(model, (pictures(),), optimizer=optimizer, callbacks=watch)
+    solve(model, (pictures(),), optimizer="adamw", callbacks=watch)
     assert len(seen) > 2
     for weights in seen[1:]:
         assert all(map(np.array_equal, seen[0], weights))
@@ -148,10 +148,8 @@ def test_validation_data_chooses_the_penalty(capsys):
     ("kind", "cache"),
     [
         ("samples", False),
-        ("samples", True),
-        ("classes", False),
         ("classes", True),
-        ("balanced", True),
+        ("balanced", False),
         ("none", True),
     ],
 )
@@ -182,9 +180,7 @@ def test_examples_have_the_weights_that_they_have_in_fit(kind, cache):
     ("kind", "seen"),
     [
         ("softmax", (0, 1, 2)),
-        ("softmax", (1,)),
         ("one-hot", (0, 2)),
-        ("logits", (0, 1, 2)),
         ("logits", (1,)),
         ("nested", (0, 2)),
     ],
@@ -226,7 +222,7 @@ def test_heads_of_one_class_an_example(kind, seen):
     np.testing.assert_array_equal(dense.bias.numpy()[unseen], -20)
 
 
-@pytest.mark.parametrize("kind", ["column", "flat", "logits", "one class"])
+@pytest.mark.parametrize("kind", ["flat", "logits", "one class"])
 def test_heads_of_two_classes(kind):
     x, y = pictures()
     y = (y > 0).astype("float32" if kind == "flat" else int)
@@ -236,7 +232,7 @@ def test_heads_of_two_classes(kind):
         model.compile(loss=keras.losses.BinaryCrossentropy(from_logits=True))
     elif kind == "one class":
         y[:] = 1
-    solve(model, ((x, y[:, None] if kind == "column" else y),))
+    solve(model, ((x, y if kind == "flat" else y[:, None]),))
     outputs = model.predict(x, verbose=0)
     if kind == "one class":
         np.testing.assert_allclose(outputs, 1)
@@ -345,14 +341,15 @@ def test_an_interrupted_training_ends_the_same(tmp_path):
         )
 
     whole = run("whole")
-    # In the epoch of the solver, between two, and in the last: each has 9.
-    for moment in (4, 10, 22):
+    # When the solver has ended but nothing of it is kept, and in the last
+    # epoch: each has 9 moments.
+    for moment in (10, 22):
         with pytest.raises(Stop):
-            run(str(moment), StopAt(moment))
-        parts = run(str(moment))
-        assert parts.history == whole.history
-        for a, b in zip(values(whole.model), values(parts.model), strict=True):
-            np.testing.assert_array_equal(a, b)
+            run("parts", StopAt(moment))
+    parts = run("parts")
+    assert parts.history == whole.history
+    for a, b in zip(values(whole.model), values(parts.model), strict=True):
+        np.testing.assert_array_equal(a, b)
 
 
 def deep():

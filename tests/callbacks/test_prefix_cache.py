@@ -14,7 +14,6 @@ COUNTERS = {}
 PHASES = [
     kt.Phase("head", 2, 0.05),
     kt.Phase("top:1", 2, 0.02),
-    kt.Phase("head", 2, 0.02),
     kt.Phase("all", 2, 0.01),
     kt.Phase("head", 2, 0.01, schedule="one_cycle"),
 ]
@@ -81,14 +80,32 @@ def check_same(one, other):
     assert len(set(map(str, accuracies))) == 1
 
 
-@pytest.mark.parametrize(
-    "strategy", ["extraction", "lp_ft", "gradual", "surgical", "auto", PHASES]
-)
+@pytest.fixture(scope="module")
+def uncached():
+    return train(False)
+
+
+@pytest.fixture(scope="module")
+def uncached_twice():
+    """Train without a cache: the head, then one group more."""
+    return train(False, PHASES[:2])
+
+
+@pytest.fixture(scope="module")
+def cached(tmp_path_factory):
+    """Train with a cache, and keep the state that it ended in."""
+    log_dir = tmp_path_factory.mktemp("cached")
+    return train("auto", resume=True, log_dir=log_dir), log_dir
+
+
+# "extraction" and "lp_ft" are among the phases of the next test.
+@pytest.mark.parametrize("strategy", ["gradual", "surgical", "auto"])
 def test_every_strategy_gives_the_same(strategy):
-    epochs = {} if strategy is PHASES else {"epochs": 8}
-    check_same(
-        train(False, strategy, **epochs), train("auto", strategy, **epochs)
-    )
+    check_same(*(train(c, strategy, epochs=8) for c in (False, "auto")))
+
+
+def test_phases_give_the_same(uncached, cached):
+    check_same(uncached, cached[0])
 
 
 def as_dataset(arrays):
@@ -97,25 +114,19 @@ def as_dataset(arrays):
 
 # Keras, of data that does not know its length.
 @pytest.mark.filterwarnings("ignore:Your input ran out of data")
-@pytest.mark.parametrize(
-    "kind", ["dataset", "weights", "classes", "no validation", "counted out"]
-)
+@pytest.mark.parametrize("kind", ["weights", "classes", "counted out"])
 def test_every_kind_of_data_gives_the_same(kind):
     arrays, held_back = pictures(), pictures(20, seed=1)
     options = {}
-    if kind == "dataset":
-        data = as_dataset(arrays), as_dataset(held_back)
-    elif kind == "weights":
-        data = (*arrays, np.linspace(0, 2, 40)), held_back
+    if kind == "weights":  # and no validation data
+        data = ((*arrays, np.linspace(0, 2, 40)),)
     elif kind == "classes":
-        data = arrays, held_back
+        data = as_dataset(arrays), held_back
         options["class_weight"] = {0: 1.0, 1: 2.0, 2: 5.0}
-    elif kind == "counted out":  # a data set that does not know its length
+    else:  # a data set that does not know its length
         unknown = as_dataset(arrays).filter(lambda x, y: True)
         data = unknown, as_dataset(held_back)
-    else:
-        data = (arrays,)
-    phases = PHASES[:4]  # the last needs to know how long it is
+    phases = PHASES[:2]
     check_same(*(train(c, phases, data, **options) for c in (False, "auto")))
 
 
@@ -129,28 +140,36 @@ def test_a_folder_gives_the_same(tmp_path):
     def load():
         return kt.load_image_folder(tmp_path, image_size=8, batch_size=8)
 
-    check_same(*(train(c, data=load()) for c in (False, "auto")))
+    check_same(*(train(c, PHASES[:1], load()) for c in (False, "auto")))
+
+
+def compiled(**options):
+    model = build()
+    loss = "sparse_categorical_crossentropy"
+    model.compile("adam", loss, metrics=["accuracy"], **options)
+    return model
 
 
 @pytest.mark.parametrize(
-    "options",
-    [{"steps_per_execution": 3}, {"jit_compile": True}, {"run_eagerly": True}],
-    ids=str,
+    "options", [{"steps_per_execution": 3}, {"run_eagerly": True}], ids=str
 )
-def test_every_way_to_compile_gives_the_same(options):
-    def compiled():
-        model = build()
-        loss = "sparse_categorical_crossentropy"
-        model.compile("adam", loss, metrics=["accuracy"], **options)
-        return model
+def test_every_way_to_compile_gives_the_same(options, uncached_twice):
+    result = train(True, PHASES[:2], model=compiled(**options))
+    check_same(uncached_twice, result)
 
-    check_same(*(train(c, PHASES[:2], model=compiled()) for c in (False, True)))
+
+def test_xla_gives_the_same():
+    one, other = (
+        train(cache, PHASES[:1], model=compiled(jit_compile=True))
+        for cache in (False, True)
+    )
+    check_same(one, other)
 
 
 def test_mixed_precision_gives_the_same():
     keras.config.set_dtype_policy("mixed_float16")
     try:
-        results = [train(cache, PHASES[:2]) for cache in (False, True)]
+        results = [train(cache, PHASES[:1]) for cache in (False, True)]
     finally:
         keras.config.set_dtype_policy("float32")
     check_same(*results)
@@ -188,9 +207,7 @@ def test_later_phases_are_cached_in_the_same_pass():
     assert count("auto", [phases[0], anew]) == 2 * 60
 
 
-def test_later_phases_wait_where_there_is_no_room():
-    phases = [kt.Phase(train, 2, 0.01) for train in ("head", "top:1", "top:2")]
-    plain = train(False, phases)
+def test_later_phases_wait_where_there_is_no_room(uncached_twice):
     # Twice the features of the head, which are 2 by 2 by 4, and of 40 images.
     room = 2 * 40 * (2 * 2 * 4 + 2) * 4
     cache = kt.FeatureCache(memory_limit=room, disk_limit=0, dtype="float32")
@@ -200,8 +217,9 @@ def test_later_phases_wait_where_there_is_no_room():
         def on_epoch_end(self, epoch, logs=None):
             cached.append(self.model._cut is not None)
 
-    check_same(plain, train(cache, phases, callbacks=Watch()))
-    assert cached == [True, True, False, False, False, False]
+    result = train(cache, PHASES[:2], callbacks=Watch())
+    check_same(uncached_twice, result)
+    assert cached == [True, True, False, False]
 
 
 def test_a_phase_of_one_epoch_is_cached_on_demand():
@@ -260,49 +278,53 @@ def test_what_others_are_given_is_what_the_model_would_compute():
 def test_the_board_is_the_same(tmp_path):
     logs = []
     for name, cache in (("one", False), ("two", "auto")):
-        train(cache, PHASES[:2], log_dir=tmp_path / name)
+        train(cache, PHASES[:1], log_dir=tmp_path / name)
         logs.append(read(tmp_path / name / "validation"))
     assert logs[0].keys() == logs[1].keys()
     one, two = (texts(its_logs, "class_report") for its_logs in logs)
-    assert one == two and len(one) == 4
+    assert one == two and len(one) == 2
 
 
-@pytest.mark.parametrize("epoch", [1, 2, 5, 9])
-def test_an_interrupted_training_ends_the_same(epoch, tmp_path):
+def test_an_interrupted_training_ends_the_same(cached, tmp_path):
     class Stop(keras.callbacks.Callback):
-        seen = 0
+        def __init__(self, batches):
+            super().__init__()
+            self.batches = batches
 
         def on_train_batch_end(self, batch, logs=None):
-            self.seen += 1
-            if self.seen == 5 * epoch + 2:
+            self.batches -= 1
+            if self.batches == 0:
                 raise KeyboardInterrupt
 
-    options = {"resume": True, "log_dir": tmp_path / "killed"}
-    with pytest.raises(KeyboardInterrupt):
-        train("auto", callbacks=Stop(), **options)
-    whole = train("auto", resume=True, log_dir=tmp_path / "whole")
-    check_same(whole, train("auto", **options))
-    # With or without a cache: what is kept is the same.
-    check_same(whole, train(False, resume=True, log_dir=tmp_path / "whole"))
+    options = {"resume": True, "log_dir": tmp_path}
+    # As the second phase begins, and from there, in the middle of the last.
+    for epochs in (2, 5):
+        with pytest.raises(KeyboardInterrupt):
+            train("auto", callbacks=Stop(5 * epochs + 2), **options)
+    check_same(cached[0], train("auto", **options))
+
+
+def test_what_is_kept_is_the_same_with_or_without_a_cache(cached):
+    whole, log_dir = cached
+    check_same(whole, train(False, resume=True, log_dir=log_dir))
 
 
 def test_an_interrupted_training_on_shuffled_data_ends_the_same(tmp_path):
     def run(folder, callbacks=()):
         pairs = tf.data.Dataset.from_tensor_slices(pictures())
         data = pairs.shuffle(40, seed=3).batch(8), as_dataset(pictures(20))
-        log_dir = tmp_path / folder
         return train(
             "auto",
-            PHASES[:3],
+            [kt.Phase("head", 3, 0.05)],
             data,
             resume=True,
-            log_dir=log_dir,
+            log_dir=tmp_path / folder,
             callbacks=callbacks,
         )
 
     class Stop(keras.callbacks.Callback):
         def on_epoch_end(self, epoch, logs=None):
-            if epoch == 3:
+            if epoch == 2:
                 raise KeyboardInterrupt
 
     whole = run("whole")
@@ -329,22 +351,28 @@ def test_it_says_what_is_cached_and_if_not_why(capsys):
         )
 
     cases = [
-        ({}, "Cached: the frozen part is computed once for each of 60 exampl"),
         ({"model": build(augmentation=flip)}, "cached: `augmentation` may"),
         ({"data": (Ordered(),)}, "cached: a `PyDataset` may give other"),
         ({"data": (shaken(),)}, "cached: the data differs from one pass to"),
-        ({"strategy": [kt.Phase("all", 2, 0.1)]}, "cached: nothing that is fr"),
-        ({"strategy": [kt.Phase("head", 1, 0.1)]}, "cached: the phase lasts a"),
     ]
+    head = kt.Phase("head", 2, 0.1)
     for options, text in cases:
-        phases = [kt.Phase("head", 2, 0.1)]
-        train("auto", **{"strategy": phases, "verbose": 2, **options})
+        train("auto", [head], verbose=2, **options)
         assert text in capsys.readouterr().out
+    short = kt.Phase("head", 1, 0.1)
+    train("auto", [short, head, kt.Phase("all", 2, 0.1)], verbose=2)
+    output = capsys.readouterr().out
+    for text in (
+        "cached: the phase lasts a",
+        "Cached: the frozen part is computed once for each of 60 exampl",
+        "cached: nothing that is fr",
+    ):
+        assert output.count(text) == 1
 
 
 def test_validation_data_that_cannot_be_cached_is_taken_as_ever():
     data = (pictures(), Ordered())
-    check_same(*(train(c, PHASES[:2], data) for c in (False, "auto")))
+    check_same(*(train(c, PHASES[:1], data) for c in (False, "auto")))
 
 
 def test_on_real_weights():
@@ -356,15 +384,15 @@ def test_on_real_weights():
         model = kt.build_classifier(backbone, 3)
         random = np.random.default_rng(0)
         x = random.uniform(0, 255, (24, 65, 65, 3)).astype("float32")
-        phases = [kt.Phase("head", 3, 0.01), kt.Phase("top:2", 2, 0.001)]
+        phases = [kt.Phase("top:2", 2, 0.001)]
         data = (x, np.arange(24) % 3), (x[:9], np.arange(9) % 3)
         return train(cache, phases, data, model)
 
     check_same(result(False), result("auto"))
 
 
-def test_a_folder_keeps_what_is_computed(tmp_path):
-    plain = train(False, PHASES[:2])
+def test_a_folder_keeps_what_is_computed(uncached_twice, tmp_path):
+    plain = uncached_twice
     model = build()
     check_same(plain, train(tmp_path / "kept", PHASES[:2], model=model))
     first = int(COUNTERS["counter"])
@@ -376,13 +404,15 @@ def test_a_folder_keeps_what_is_computed(tmp_path):
     assert first > 60
 
 
-@pytest.mark.parametrize("phases", [["head", "head"], ["top:1", "head"]])
-@pytest.mark.parametrize("engine", ["tensorflow", None])
-def test_what_is_cached_is_not_computed_from_itself(engine, phases, tmp_path):
+def test_what_is_cached_is_not_computed_from_itself(tmp_path):
     """The engine that starts from pictures does not start from features."""
-    phases = [kt.Phase(train, 2, 0.02) for train in phases]
+    phases = [kt.Phase(train, 2, 0.02) for train in ("top:1", "head", "head")]
     plain = train(False, phases)
-    for cache in (True, tmp_path):
+    for engine, cache in (
+        ("tensorflow", True),
+        ("tensorflow", tmp_path / "tensorflow"),
+        (None, tmp_path / "none"),
+    ):
         model = build()
         del COUNTERS["counter"]  # which no engine could have
         result = train(cache, phases, model=model, engine=engine)
@@ -415,11 +445,11 @@ def test_rounded_features_are_not_what_others_are_made_from(tmp_path):
         np.testing.assert_array_equal(one, other)
 
 
-def test_a_disk_instead_of_memory(tmp_path, capsys):
+def test_a_disk_instead_of_memory(uncached_twice, tmp_path, capsys):
     cache = kt.FeatureCache(tmp_path / "kept", memory_limit=0)
-    result = train(cache, PHASES, verbose=2)
+    result = train(cache, PHASES[:2], verbose=2)
     assert "MB on disk)" in capsys.readouterr().out
-    check_same(train(False, PHASES), result)
+    check_same(uncached_twice, result)
 
 
 class Shift(keras.layers.Layer):
@@ -473,11 +503,10 @@ def test_views_of_augmented_examples():
     check_same(result, again)
 
 
-def test_one_view_is_no_augmentation():
-    head = PHASES[:1]
-    plain = train(False, head)
+def test_one_view_is_no_augmentation(uncached_twice):
     model = build(augmentation=Shift())
-    check_same(plain, train("auto", head, model=model, cached_views=1))
+    result = train("auto", PHASES[:2], model=model, cached_views=1)
+    check_same(uncached_twice, result)
 
 
 def test_views_of_a_shuffled_data_set(tmp_path):
@@ -491,11 +520,11 @@ def test_views_of_a_shuffled_data_set(tmp_path):
 
 def test_mixup_trains_and_repeats_itself():
     results = [
-        train("auto", PHASES[:2], mixup=0.2, class_weight={0: 1, 1: 2, 2: 3})
+        train("auto", PHASES[:1], mixup=0.2, class_weight={0: 1, 1: 2, 2: 3})
         for _ in range(2)
     ]
     check_same(*results)
-    plain = train("auto", PHASES[:2], class_weight={0: 1, 1: 2, 2: 3})
+    plain = train("auto", PHASES[:1], class_weight={0: 1, 1: 2, 2: 3})
     assert plain.history["loss"] != results[0].history["loss"]
 
 

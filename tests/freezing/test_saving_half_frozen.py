@@ -6,8 +6,26 @@ import pytest
 
 import keras_transfer as kt
 from tests import networks
-from tests.callbacks.test_gradual_unfreezing import PHASES, compile, data, fit
-from tests.callbacks.test_gradual_unfreezing import network as mlp
+from tests.callbacks.test_gradual_unfreezing import compile, data, fit
+
+PHASES = [
+    kt.Phase("head", 1, 0.05),
+    kt.Phase("top:1", 1, 0.02),
+    kt.Phase("all", 1, 0.01),
+]
+
+
+def mlp():
+    return keras.Sequential(
+        [
+            keras.Input((6,)),
+            keras.layers.Dense(8, activation="relu"),
+            keras.layers.BatchNormalization(),
+            keras.layers.Dropout(0.3),
+            keras.layers.Dense(8, activation="relu"),
+            keras.layers.Dense(3, "softmax"),
+        ]
+    )
 
 
 def convolutional():
@@ -32,8 +50,16 @@ OPTIMIZERS = {
 }
 
 
-@pytest.mark.parametrize("build", [mlp, convolutional])
-@pytest.mark.parametrize("optimizer", OPTIMIZERS)
+@pytest.mark.parametrize(
+    ("build", "optimizer"),
+    [
+        (mlp, "adamw"),
+        (mlp, "average"),
+        (mlp, "accumulation"),
+        (convolutional, "loss scale"),
+        (convolutional, "discriminative"),
+    ],
+)
 def test_each_phase_survives_a_file(build, optimizer, tmp_path):
     model = compile(build(), OPTIMIZERS[optimizer]())
     names = [group.name for group in kt.layer_groups(model)]
@@ -48,8 +74,9 @@ def test_each_phase_survives_a_file(build, optimizer, tmp_path):
             seen.append(trained_groups(loaded))
 
     seen = []
-    fit(model, callbacks=[Check()])
-    assert seen == [["head"]] * 2 + [names[-2:]] + [names] * 2
+    fit(model, PHASES, callbacks=[Check()])
+    assert len(names) > 2
+    assert seen == [["head"], names[-2:], names]
 
 
 @pytest.mark.parametrize("optimizer", OPTIMIZERS)
@@ -59,14 +86,14 @@ def test_it_goes_on_training_identically(optimizer, tmp_path):
     model.save(tmp_path / "model.keras")
     loaded = keras.models.load_model(tmp_path / "model.keras")
     for part in (model, loaded):
-        part.fit(*data(), epochs=2, batch_size=8, shuffle=False, verbose=0)
+        part.fit(*data(), epochs=1, batch_size=8, shuffle=False, verbose=0)
     for a, b in zip(state(model), state(loaded), strict=True):
         np.testing.assert_array_equal(a, b)
 
 
 def test_a_clone_of_a_compiled_model_can_be_made():
     model = compile(mlp())
-    fit(model)
+    fit(model, PHASES)
     clone = keras.models.clone_model(model)
     assert clone.compiled
 

@@ -59,29 +59,22 @@ class Own(keras.optimizers.SGD):
 def optimizers():
     schedule = keras.optimizers.schedules.CosineDecay(0.01, 100)
     return {
-        "sgd": lambda: keras.optimizers.SGD(0.01, momentum=0.9),
         "adam": lambda: keras.optimizers.Adam(0.01),
-        "adamw": lambda: keras.optimizers.AdamW(0.01, weight_decay=0.1),
-        "schedule": lambda: keras.optimizers.Adam(schedule),
-        "own schedule": lambda: keras.optimizers.RMSprop(Warmup()),
-        "callable": lambda: keras.optimizers.SGD(lambda: 0.01),
-        "own": lambda: Own(0.01),
-        "accumulation": lambda: keras.optimizers.Adam(
-            0.01, gradient_accumulation_steps=2, clipnorm=1.0
-        ),
-        "average": lambda: keras.optimizers.Adam(
-            0.01, use_ema=True, ema_overwrite_frequency=3
+        "callable": lambda: keras.optimizers.Nadam(lambda: 0.01),
+        "own": lambda: Own(0.01, momentum=0.9),
+        "accumulation and average": lambda: keras.optimizers.Adam(
+            0.01,
+            gradient_accumulation_steps=2,
+            clipnorm=1.0,
+            use_ema=True,
+            ema_overwrite_frequency=3,
         ),
         "loss scale": lambda: keras.optimizers.LossScaleOptimizer(
             keras.optimizers.Adam(schedule)
         ),
-        "discriminative": lambda: DiscriminativeOptimizer(
-            keras.optimizers.AdamW(0.01), decay=0.5
-        ),
         "both": lambda: keras.optimizers.LossScaleOptimizer(
-            DiscriminativeOptimizer(keras.optimizers.Adam(Warmup()), decay=0.5)
+            DiscriminativeOptimizer(keras.optimizers.AdamW(Warmup()), decay=0.5)
         ),
-        "nadam": lambda: keras.optimizers.Nadam(0.01),
     }
 
 
@@ -142,30 +135,35 @@ def find(model, *args, **options):
 
 @pytest.mark.parametrize(
     ("optimizer", "used"),
-    [(name, True) for name in OPTIMIZERS]
-    + [(name, False) for name in ("adam", "schedule", "both")],
+    [
+        ("callable", True),
+        ("own", True),
+        ("accumulation and average", True),
+        ("loss scale", False),
+        ("both", True),
+    ],
 )
 def test_everything_is_as_it_was(optimizer, used):
     model = compiled(optimizer)
     if used:
         model.fit(X, Y, batch_size=16, verbose=0)
+        model.stop_training = True
     before = snapshot(model)
+    functions = model.train_function, getattr(model, "history", None)
     curve = find(model)
+    assert (model.train_function, getattr(model, "history", None)) == functions
+    assert model.stop_training is used
     assert len(curve.losses) > 2
     assert len(set(curve.losses)) == len(curve.losses)
     assert_same(snapshot(model), before)
 
 
-@pytest.mark.parametrize(
-    ("optimizer", "used"), [("adam", False), ("average", True), ("both", True)]
-)
-def test_training_goes_on_as_if_there_had_been_no_test(optimizer, used):
+def test_training_goes_on_as_if_there_had_been_no_test():
     def run(test):
         keras.utils.clear_session(free_memory=False)
         keras.utils.set_random_seed(3)
-        model = compiled(optimizer)
-        if used:
-            model.fit(X, Y, batch_size=8, epochs=2, verbose=0)
+        model = compiled("both")
+        model.fit(X, Y, batch_size=8, epochs=2, verbose=0)
         if test:
             find(model)
         history = model.fit(X, Y, batch_size=8, epochs=3, verbose=0).history
@@ -201,8 +199,7 @@ def test_a_model_that_is_not_built_gets_the_weights_of_fit():
         np.testing.assert_array_equal(a, b)
 
 
-@pytest.mark.parametrize("error", [RuntimeError, KeyboardInterrupt])
-def test_everything_is_as_it_was_after_an_interruption(error):
+def test_everything_is_as_it_was_after_an_interruption():
     model = compiled(run_eagerly=True)
     model.fit(X, Y, batch_size=16, verbose=0)
     before = snapshot(model)
@@ -217,11 +214,11 @@ def test_everything_is_as_it_was_after_an_interruption(error):
             moved = zip(values(model.weights), weights, strict=True)
             assert any(not np.array_equal(a, b) for a, b in moved)
             np.random.normal()
-            raise error
+            raise KeyboardInterrupt
         return logs
 
     vars(model)["train_step"] = train_step
-    with pytest.raises(error):
+    with pytest.raises(KeyboardInterrupt):
         find(model)
     del vars(model)["train_step"]
     assert_same(snapshot(model), before)
@@ -314,7 +311,6 @@ class Batches(keras.utils.PyDataset):
 @pytest.mark.parametrize(
     "given",
     [
-        ((X, Y),),
         ((X, Y, np.ones(len(X), "float32")),),
         (tf.data.Dataset.from_tensor_slices((X, Y)).batch(16),),
         (Batches(3, workers=2),),
@@ -491,7 +487,7 @@ def test_models_with_a_step_of_their_own():
 
 @pytest.mark.parametrize(
     "options",
-    [{"run_eagerly": True}, {"jit_compile": True}, {"steps_per_execution": 4}],
+    [{"jit_compile": True}, {"steps_per_execution": 4}],
 )
 def test_ways_to_run(options):
     model = compiled(**options)
@@ -530,28 +526,21 @@ def test_mixed_precision():
     assert 1e-5 < curve.suggestion <= 10
 
 
+def count_adams():
+    kinds = map(type, gc.get_objects())
+    return sum(issubclass(kind, keras.optimizers.Adam) for kind in kinds)
+
+
 def test_nothing_is_kept_alive():
     model = compiled()
     find(model)
     gc.collect()
-    before = sum(isinstance(x, keras.optimizers.Adam) for x in gc.get_objects())
-    for _ in range(2):
-        find(model)
+    before = count_adams()
+    find(model)
     gc.collect()
-    after = sum(isinstance(x, keras.optimizers.Adam) for x in gc.get_objects())
-    assert after == before
+    assert count_adams() == before
     keep = weakref.ref(model.optimizer)
     assert keep() is model.optimizer
-
-
-def test_what_the_model_trained_with_trains_on():
-    model = compiled()
-    model.fit(X, Y, batch_size=8, verbose=0)
-    functions = model.train_function, model.history
-    model.stop_training = True
-    find(model)
-    assert (model.train_function, model.history) == functions
-    assert model.stop_training is True
 
 
 def test_real_network_on_real_pictures():
