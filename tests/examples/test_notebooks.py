@@ -22,6 +22,7 @@ NAMES = (
     "fine_tuning_strategies",
     "tensorflow_hub_in_keras3",
     "reading_the_board",
+    "keeping_what_it_knew",
 )
 # What TensorFlow says of the machine when it is imported; no setting stops it.
 NATIVE_LOG = re.compile(
@@ -293,3 +294,26 @@ def test_reading_the_board(execute, tmp_path):
     assert "after head" in report and "after all" in report
     assert "Verdict: " in report
     assert done.boards[0] >= {"train", "validation", "projector"}
+
+
+def test_keeping_what_it_knew(execute):
+    done = execute("keeping_what_it_knew")
+    [before] = numbers(r"on the old task: (\S+)", done.text_of("old.save("))
+    epochs = numbers(r"(0\.\d+)", done.text_of('monitor = learn("plain"'))
+    # "In its first phase only the new head trains, so nothing is forgotten."
+    assert epochs[:5] == [round(before, 2)] * 5
+    rows = re.findall(
+        r"(\S+) +old (\S+) +new (\S+)", done.text_of("plt.subplots(")
+    )
+    old = {name: float(value) for name, value, _ in rows}
+    new = {name: float(value) for name, _, value in rows}
+    assert list(old) == ["plain", "L2-SP", "LwF", "halfway"]
+    # "Fine-tuning overwrites", and halfway less of it.
+    assert old["plain"] < before - 0.1
+    assert old["halfway"] > old["plain"] + 0.05
+    assert min(new.values()) > 0.5
+    assert done.count_pictures("plt.subplots(") == 1
+    updated = done.text_of("kt.update(")
+    assert "14 classes" in updated
+    [(at_first, at_last)] = re.findall(r"on new data +(\S+) +(\S+)", updated)
+    assert float(at_first) == 0 and float(at_last) > 0.5
