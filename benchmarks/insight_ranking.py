@@ -252,7 +252,7 @@ def read_arguments():
     parser.add_argument("--data", type=pathlib.Path, default=EXAMPLES)
     parser.add_argument("--results", default="ranking.jsonl")
     parser.add_argument("--seeds", type=int, nargs="+", default=range(5))
-    parser.add_argument("--side", type=int, default=97)
+    parser.add_argument("--side", type=int, default=65)
     return parser.parse_args()
 
 
