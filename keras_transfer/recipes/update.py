@@ -86,7 +86,9 @@ def update(
             `(x, y, sample_weight)`, or such a tuple of arrays; `y` are
             numbers of classes. Where it has `class_names`, as those of
             `load_image_folder` have, `y` counts these; they need not be all
-            that the model knows, nor be in its order.
+            that the model knows, nor be in its order. For one new class
+            alone, which is no folder of classes, pass arrays, `y` of 0 and
+            `class_names=["owl"]`.
         validation_data: The same, for the accuracy on new data and the choice
             of the best weights. Optional.
         memory: Arrays `(x, y)` of old examples, as `choose_memory` returns
