@@ -59,3 +59,16 @@ class Backbone:
     def feature_dim(self) -> int:
         """Number of channels of the features."""
         return self.model.output_shape[-1]
+
+
+def check_backbone(backbone) -> None:
+    """Refuse what is no `Backbone`.
+
+    Raises:
+        ValueError: If it is something else.
+    """
+    if not isinstance(backbone, Backbone):
+        raise ValueError(
+            "`backbone` must come from `kt.load_backbone(source)`. "
+            f"Received: backbone={backbone!r}"
+        )

@@ -2,7 +2,7 @@
 
 import keras
 
-from keras_transfer.backbones.backbone import Backbone
+from keras_transfer.backbones.backbone import Backbone, check_backbone
 from keras_transfer.data.augmentation import TrainingOnly
 from keras_transfer.freezing.freezable_model import FreezableModel
 
@@ -23,11 +23,7 @@ def build_body(
     Raises:
         ValueError: If an argument is not as described.
     """
-    if not isinstance(backbone, Backbone):
-        raise ValueError(
-            "`backbone` must come from `kt.load_backbone(source)`. "
-            f"Received: backbone={backbone!r}"
-        )
+    check_backbone(backbone)
     inputs = keras.Input(
         backbone.input_shape, dtype=backbone.input_dtype, name="input"
     )

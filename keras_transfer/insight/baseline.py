@@ -8,7 +8,7 @@ from collections.abc import Callable, Mapping
 import keras
 import numpy as np
 
-from keras_transfer.backbones.backbone import Backbone
+from keras_transfer.backbones.backbone import Backbone, check_backbone
 from keras_transfer.board.fetch_examples import look_at_batch
 from keras_transfer.caching.pooled_features import describe_examples, pool
 from keras_transfer.data.labelled_data import find_class_names, read_data
@@ -78,11 +78,7 @@ def baseline(
     Raises:
         ValueError: If an argument is not as described.
     """
-    if not isinstance(backbone, Backbone):
-        raise ValueError(
-            "`backbone` must come from `kt.load_backbone(source)`. "
-            f"Received: backbone={backbone!r}"
-        )
+    check_backbone(backbone)
     if class_map is not None and source_model is None:
         raise ValueError(
             "`class_map` is for a `source_model`. "
