@@ -5,6 +5,7 @@ import numbers
 
 from keras_transfer.caching.feature_cache import FeatureCache
 from keras_transfer.caching.prefix import check_engine
+from keras_transfer.callbacks.prefix_cache import PrefixCache
 
 
 def read_cache_arguments(cache, engine, cached_views, mixup) -> dict | None:
@@ -56,3 +57,21 @@ def read_cache_arguments(cache, engine, cached_views, mixup) -> dict | None:
             f"mixup={mixup}"
         )
     return None
+
+
+def make_cache(
+    arguments: dict | None, *data, has_solver: bool, **options
+) -> PrefixCache | None:
+    """Make the callback that caches, if there is to be one.
+
+    Args:
+        arguments: From `read_cache_arguments`.
+        *data: As for `PrefixCache`.
+        has_solver: Whether a phase has a solver.
+        **options: As for `PrefixCache`.
+    """
+    if arguments is None:
+        return None
+    # A solver reads the features once more than the epoch does.
+    insists = arguments["insists"] or has_solver
+    return PrefixCache(*data, **{**arguments, **options, "insists": insists})

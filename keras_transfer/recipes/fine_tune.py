@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 import keras
 
 from keras_transfer.builders.multitask_model import MultitaskModel
-from keras_transfer.caching.answers import count_answers, make_predict
+from keras_transfer.caching.answers import make_predict
 from keras_transfer.caching.feature_cache import FeatureCache
 from keras_transfer.callbacks.best_weights import BestWeights
 from keras_transfer.callbacks.forgetting_monitor import ForgettingMonitor
@@ -15,11 +15,13 @@ from keras_transfer.callbacks.gradual_unfreezing import GradualUnfreezing
 from keras_transfer.callbacks.head_solver import HeadSolver
 from keras_transfer.callbacks.phase_backup import PhaseBackup
 from keras_transfer.callbacks.phase_checks import cover_phases
-from keras_transfer.callbacks.prefix_cache import PrefixCache
 from keras_transfer.callbacks.transfer_board import TransferBoard
 from keras_transfer.freezing.phase import Phase
 from keras_transfer.optimizers.copying import copy_optimizer
-from keras_transfer.recipes.cache_arguments import read_cache_arguments
+from keras_transfer.recipes.cache_arguments import (
+    make_cache,
+    read_cache_arguments,
+)
 from keras_transfer.recipes.class_weights import choose_class_weight
 from keras_transfer.recipes.find_baselines import (
     add_scratch,
@@ -34,16 +36,21 @@ from keras_transfer.recipes.objective import compile_arguments
 from keras_transfer.recipes.phase_recorder import PhaseRecorder
 from keras_transfer.recipes.place_averages import place_averages
 from keras_transfer.recipes.rate_trials import collect_batches
-from keras_transfer.recipes.run_settings import choose_log_dir, describe_run
+from keras_transfer.recipes.run_settings import (
+    check_resume,
+    choose_log_dir,
+    describe_run,
+)
 from keras_transfer.recipes.task_checks import check_task_arguments
 from keras_transfer.recipes.training_data import (
     as_dataset,
     check_answers,
     check_fit,
     label_spec,
+    name_classes,
 )
 from keras_transfer.recipes.transfer_result import TransferResult
-from keras_transfer.recipes.validation_score import accuracy_of
+from keras_transfer.recipes.validation_score import make_measure
 
 
 def fine_tune(
@@ -176,11 +183,7 @@ def fine_tune(
     caching = read_cache_arguments(cache, engine, cached_views, mixup)
     callbacks = keras.tree.flatten(callbacks or ())
     averages, callbacks = place_averages(callbacks, resume=resume)
-    if resume and not isinstance(log_dir, str | os.PathLike):
-        raise ValueError(
-            "`resume=True` needs the folder of the training to go on with: "
-            f'`log_dir="logs/mine"`. Received: log_dir={log_dir!r}'
-        )
+    check_resume(resume, log_dir)
     if resume and seed is None:
         seed = 0
     if seed is not None:
@@ -220,7 +223,7 @@ def fine_tune(
         validation_data=validation_data,
         class_weight=class_weight,
     )
-    _name_classes(model, names)
+    name_classes(model, names)
     objective = compile_arguments(model, label_spec(train))
 
     log_dir = choose_log_dir(log_dir, model, strategy)
@@ -237,11 +240,7 @@ def fine_tune(
         # Now: a pass in the middle of `fit` would change the order of epochs.
         measured = collect_batches(train)
     predict = make_predict(model)
-
-    def measure():
-        if has_tasks:
-            return float("nan")  # There are several.
-        return accuracy_of(count_answers(model, measured, predict))
+    measure = make_measure(model, measured, predict)
 
     if strategy == "auto" and validation_data is not None:
         check_answers(model, validation_data)
@@ -269,16 +268,14 @@ def fine_tune(
         class_names=names,
         settings=settings,
     )
-    if caching is not None:
-        # A solver reads the features once more than the epoch does.
-        caching["insists"] |= bool(solver)
-        caching = PrefixCache(
-            train,
-            validation_data,
-            class_weight=class_weight,
-            seed=seed,
-            **caching,
-        )
+    caching = make_cache(
+        caching,
+        train,
+        validation_data,
+        has_solver=bool(solver),
+        class_weight=class_weight,
+        seed=seed,
+    )
     backup = resume and PhaseBackup(os.path.join(log_dir, "backup"))
     monitors = [c for c in callbacks if isinstance(c, ForgettingMonitor)]
     # The recorder measures what a phase has left, before the next is solved.
@@ -333,9 +330,3 @@ def fine_tune(
         board.write_text("report", f"```\n{report}\n```")
     phases = unfreezing.phases[: unfreezing.phase_number]
     return TransferResult(model, fitted.history, phases, report, log_dir)
-
-
-def _name_classes(model, names) -> None:
-    """Let a model that was built for a number of classes learn their names."""
-    if names is not None and getattr(model, "class_names", ()) is None:
-        model.class_names = list(names)

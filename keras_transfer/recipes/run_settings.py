@@ -47,6 +47,19 @@ def _plain(value) -> bool | int | float | str:
     return "given"
 
 
+def check_resume(resume: bool, log_dir) -> None:
+    """Refuse to go on with a training that is in no folder.
+
+    Raises:
+        ValueError: If `resume` is set without a folder.
+    """
+    if resume and not isinstance(log_dir, str | os.PathLike):
+        raise ValueError(
+            "`resume=True` needs the folder of the training to go on with: "
+            f'`log_dir="logs/mine"`. Received: log_dir={log_dir!r}'
+        )
+
+
 def choose_log_dir(log_dir, model: keras.Model, strategy) -> str | None:
     """Choose the folder of the logs, from what `fine_tune` was given."""
     if log_dir is False:

@@ -182,3 +182,14 @@ def check_answers(model: keras.Model, data) -> None:
             "For another kind of model name a strategy, or pass phases. "
             f"Received: strategy='auto', model={model.name}"
         )
+
+
+def name_classes(model: keras.Model, names) -> None:
+    """Let a model that was built for a number of classes learn their names.
+
+    Args:
+        model: The model.
+        names: Those that the data has, or `None`.
+    """
+    if names is not None and getattr(model, "class_names", ()) is None:
+        model.class_names = list(names)

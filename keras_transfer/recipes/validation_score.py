@@ -7,8 +7,10 @@ import keras
 import numpy as np
 
 from keras_transfer.board.confidences import as_probabilities, read_guesses
+from keras_transfer.builders.multitask_model import MultitaskModel
 from keras_transfer.caching.answers import (
     collect_answers,
+    count_answers,
     gives_logits,
     tally_answers,
 )
@@ -97,3 +99,26 @@ def judge_examples(
         return guesses.is_right.astype("float64")
     chances = as_probabilities(outputs, from_logits=logits, multi_label=True)
     return ((chances > 0.5) == (labels > 0.5)).mean(axis=1)
+
+
+def make_measure(
+    model: keras.Model, data, predict: Callable
+) -> Callable[[], float]:
+    """Make a function that returns the accuracy of a model as it then is.
+
+    Args:
+        model: The model.
+        data: Labelled data.
+        predict: From `make_predict`.
+
+    Returns:
+        A function without arguments. It returns NaN where there is no
+        accuracy, or there are several.
+    """
+
+    def measure():
+        if isinstance(model, MultitaskModel):
+            return float("nan")
+        return accuracy_of(count_answers(model, data, predict))
+
+    return measure

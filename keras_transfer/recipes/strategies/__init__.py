@@ -1,8 +1,8 @@
 """Strategies: lists of phases that have a name in the literature."""
 
 from keras_transfer.recipes.strategies.chosen import auto, surgical
+from keras_transfer.recipes.strategies.extraction import extraction
 from keras_transfer.recipes.strategies.planned import (
-    extraction,
     fine_tuning,
     gradual,
     lp_ft,

@@ -18,11 +18,8 @@ from keras_transfer.recipes.rate_trials import (
     choose_learning_rate,
     collect_batches,
 )
-from keras_transfer.recipes.strategies.planned import (
-    extraction,
-    lp_ft,
-    need_epochs,
-)
+from keras_transfer.recipes.strategies.extraction import extraction
+from keras_transfer.recipes.strategies.planned import lp_ft, need_epochs
 from keras_transfer.recipes.training_data import (
     choose_epochs,
     count_steps,
