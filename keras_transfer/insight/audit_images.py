@@ -22,7 +22,6 @@ from keras_transfer.insight.audit.file_faults import find_file_faults
 from keras_transfer.insight.audit.label_errors import (
     LEAST_EXAMPLES,
     find_label_errors,
-    import_find_label_issues,
     list_small_classes,
 )
 from keras_transfer.insight.audit.picture_faults import find_picture_faults
@@ -87,10 +86,9 @@ def audit_images(
     Raises:
         FileNotFoundError: If there is no such folder.
         ValueError: If data is of another kind, or there are no pictures.
-        ImportError: If ImageHash or cleanlab are not installed.
+        ImportError: If ImageHash is not installed.
     """
     import_imagehash()
-    import_find_label_issues()
     table = read_pictures(data)
     notes = []
     features = None

@@ -12,7 +12,6 @@ from tests.examples.test_classify_images import save_crops
 SCRIPT = pathlib.Path(__file__).parents[2] / "examples/audit_images.py"
 
 pytest.importorskip("imagehash")
-pytest.importorskip("cleanlab")
 
 
 def test_script_lists_what_to_leave_out(tmp_path):

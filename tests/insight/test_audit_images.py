@@ -16,7 +16,6 @@ from keras_transfer.insight.audit_images import audit_images
 from tests.insight.audit.pictures import CLIPART
 
 pytest.importorskip("imagehash")
-pytest.importorskip("cleanlab")
 
 # What a person sees in `clipart14`. These are in two folders, byte for byte;
 # the turkey on its platter is no bird any more, the butterfly among flowers

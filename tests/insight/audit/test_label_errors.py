@@ -6,16 +6,17 @@ from PIL import Image
 from scipy.optimize import minimize_scalar
 from scipy.special import log_softmax, softmax
 from sklearn.linear_model import Ridge
+from sklearn.metrics.pairwise import rbf_kernel
 
+from keras_transfer.insight.audit import label_errors
 from keras_transfer.insight.audit.label_errors import (
     answer_for_left_out,
     calibrate,
+    describe_similarity,
     find_label_errors,
     list_small_classes,
 )
 from tests.insight.audit.pictures import make_table
-
-pytest.importorskip("cleanlab")
 
 
 @pytest.mark.parametrize("features", [5, 80])
@@ -24,15 +25,68 @@ def test_answers_are_those_of_a_fit_without_the_group(features):
     x = random.normal(size=(40, features)) * 3 + 1
     labels = random.integers(0, 3, 40)
     groups = np.repeat(np.arange(20), 2)[random.permutation(40)]
-    answers = answer_for_left_out(x, labels, groups)
-    scaled = (x - x.mean(axis=0)) / x.std(axis=0) / np.sqrt(features)
+    answers = answer_for_left_out(x, labels, groups, penalties=[0.02])
     for group in range(20):
         out = groups == group
-        ridge = Ridge(alpha=0.003 * 40)
-        ridge.fit(scaled[~out], np.eye(3)[labels[~out]])
+        ridge = Ridge(alpha=0.02 * 40)
+        ridge.fit(x[~out], np.eye(3)[labels[~out]])
         np.testing.assert_allclose(
-            answers[out], ridge.predict(scaled[out]), atol=1e-9
+            answers[out], ridge.predict(x[out]), atol=1e-9
         )
+
+
+def _log_likelihoods(answers, labels):
+    return np.log(calibrate(answers, labels)[np.arange(len(labels)), labels])
+
+
+@pytest.mark.parametrize("noise", [0.5, 3.0])
+def test_the_penalty_is_the_greatest_that_costs_nothing(noise):
+    random = np.random.default_rng(2)
+    labels = random.integers(0, 3, 90)
+    x = np.eye(3)[labels] @ random.normal(size=(3, 20))
+    x = x + noise * random.normal(size=x.shape)
+    groups, penalties = np.arange(90), (0.01, 0.1, 1.0, 10.0, 100.0)
+    each = [answer_for_left_out(x, labels, groups, [p]) for p in penalties]
+    fits = np.array([_log_likelihoods(a, labels) for a in each])
+    lost = fits[fits.mean(axis=1).argmax()] - fits
+    least = lost.std(axis=1) / np.sqrt(90)
+    expected = np.flatnonzero(lost.mean(axis=1) <= least).max()
+    assert 0 < expected < len(penalties) - 1
+    np.testing.assert_array_equal(
+        answer_for_left_out(x, labels, groups, penalties), each[expected]
+    )
+
+
+def test_similarity_is_that_of_a_radial_kernel():
+    x = np.random.default_rng(3).normal(2, [1, 5, 0.1, 1, 1], (50, 5))
+    scaled = (x - x.mean(axis=0)) / x.std(axis=0) / np.sqrt(5)
+    similar = describe_similarity(x)
+    expected = rbf_kernel(scaled, gamma=0.6)
+    np.testing.assert_allclose(similar @ similar.T, expected, atol=1e-8)
+
+
+def test_similarity_of_many_is_to_some(monkeypatch):
+    monkeypatch.setattr(label_errors, "_MOST_LANDMARKS", 60)
+    x, labels = _blobs([100, 100, 100])
+    similar = describe_similarity(x)
+    assert similar.shape == (300, 60)
+    scaled = (x - x.mean(axis=0)) / x.std(axis=0) / 4
+    distance = similar @ similar.T - rbf_kernel(scaled, gamma=0.6)
+    assert np.abs(distance).mean() < 0.02
+
+
+@pytest.mark.parametrize("counts", [[40] * 8, [200, 20], [200, 200]])
+def test_many_classes_and_uneven_ones(counts):
+    x, labels = _blobs(counts, seed=4)
+    given = labels.copy()
+    wrong = np.random.default_rng(4).choice(len(x), len(x) // 20, replace=False)
+    given[wrong] = (given[wrong] + 1) % len(counts)
+    table = _table(given)
+    found = find_label_errors(table, x, np.arange(len(x)))
+    named = {finding.paths[0] for finding in found}
+    paths = {table.paths[i] for i in wrong}
+    assert len(named & paths) >= 0.8 * len(paths)
+    assert len(named - paths) <= 0.1 * len(paths)
 
 
 def test_calibration_has_the_highest_likelihood():

@@ -5,6 +5,7 @@ import numpy as np
 import pytest
 
 import keras_transfer as kt
+from keras_transfer.insight.audit import picture_features
 from keras_transfer.insight.audit.picture_features import (
     compute_features,
     trim_border,
@@ -60,3 +61,32 @@ def test_averages_and_maxima_of_the_network(tmp_path):
         np.testing.assert_allclose(half, values / lengths, rtol=1e-4, atol=1e-5)
     again = compute_features(backbone, pictures, cache=tmp_path)
     np.testing.assert_allclose(again, found, rtol=1e-3, atol=1e-4)
+
+
+def _network(nested):
+    inputs = x = keras.Input((32, 32, 3))
+    for number, channels in enumerate((4, 5, 6, 7)):
+        x = keras.layers.Conv2D(channels, 3, name=f"block{number}_conv")(x)
+    network = keras.Model(inputs, x)
+    if nested:
+        inputs = keras.Input((32, 32, 3))
+        network = keras.Model(inputs, keras.layers.ReLU()(network(inputs)))
+    return kt.load_backbone(network)
+
+
+@pytest.mark.parametrize("nested", [False, True])
+def test_the_upper_half_of_the_groups_tells(nested):
+    backbone = _network(nested)
+    pictures = np.random.default_rng(2).integers(0, 256, (3, 32, 32, 3))
+    found = compute_features(backbone, pictures.astype("uint8"))
+    assert len(backbone.groups) == 4
+    sizes = [7, 7] if nested else [7, 7, 6, 6]
+    assert found.shape == (3, sum(sizes))
+    for part in np.split(found, np.cumsum(sizes)[:-1], axis=1):
+        np.testing.assert_allclose(np.linalg.norm(part, axis=1), 1, rtol=1e-5)
+
+
+def test_not_too_many(monkeypatch):
+    monkeypatch.setattr(picture_features, "_MOST_FEATURES", 20)
+    pictures = np.zeros((2, 32, 32, 3), "uint8")
+    assert compute_features(_network(False), pictures).shape == (2, 14)
