@@ -1,0 +1,40 @@
+"""The script that averages several trainings, pointed at other pictures."""
+
+import os
+import pathlib
+import re
+import subprocess
+import sys
+
+import keras
+
+from tests.examples.test_classify_images import save_crops
+
+SCRIPT = pathlib.Path(__file__).parents[2] / "examples/average_runs.py"
+
+
+def test_script_averages_runs_and_tests_them_elsewhere(tmp_path):
+    photos = tmp_path / "photos"
+    save_crops(photos)
+    options = "--data photos --rates 1e-4 5e-4 --side 65 --epochs 2"
+    done = subprocess.run(
+        [sys.executable, str(SCRIPT), *options.split(), "--head-epochs", "8"],
+        cwd=tmp_path,
+        env={**os.environ, "CUDA_VISIBLE_DEVICES": "-1"},
+        capture_output=True,
+        text=True,
+    )
+    assert done.returncode == 0, done.stderr
+    text = done.stdout
+    assert re.search(r"The mean of \d of 3 models: accuracy", text)
+    tested = dict(re.findall(r"^  (\S.*?) +(\d\.\d{3})$", text, re.MULTILINE))
+    assert [*tested] == [
+        "the head alone",
+        "a run at 0.0001",
+        "a run at 0.0005",
+        "the soup",
+        "between",
+    ]
+    assert all(float(accuracy) > 0.7 for accuracy in tested.values())
+    model = keras.models.load_model(tmp_path / "average.keras")
+    assert model.class_names == ["china", "flower"]
