@@ -20,11 +20,12 @@ has been trained on frozen features for 20 epochs; then all of the network
 trains for 6, at a rate that rises to 3e-4 and falls to 0. A seed is a split and
 a training.
 
-Of the methods that have a strength, some are tried on seed 100, which is not in
-the tables, and the one with the best mean accuracy over the tasks, on what was
-not trained on, is taken for all other seeds. Results are added to
-`--results`, and what is there is not run again; ours are in
-`benchmarks/results/forgetting.jsonl`.
+Of the methods that have a strength, some are tried on seeds of their own, which
+are not in the tables, and one is taken for all other seeds. In A and B it is,
+of those that forget at most half of what plain training does, the best on the
+new task; in C, where rates are tried, the best on what is validated; in D the
+best on average over the tasks. Results are added to `--results`, and what is
+there is not run again; ours are in `benchmarks/results/forgetting.jsonl`.
 """
 
 import argparse
@@ -55,11 +56,10 @@ from strategies import EXAMPLES, add_result, read_pictures, read_results
 
 import keras_transfer as kt
 
-TUNING_SEED = 100
-# In C, with a trained head and from the start. Of 3e-4 and 1e-3, validation on
-# seed 100 was for 1e-3 with a trained head, and for neither from the start.
-SHIFT_EPOCHS, SHIFT_RATE = 8, 1e-3
-SHIFTS = "plain", "LP-FT"
+TUNING_SEEDS = dict.fromkeys("ABC", (100, 101, 102)) | {"D": (100,)}
+MOST_FORGOTTEN = 0.5  # of what plain training forgets
+EMOJI_EPOCHS = 8
+SHIFTS = dict.fromkeys(("plain", "LP-FT"), (1e-4, 3e-4, 1e-3))  # rates
 BETWEEN = ", alpha 0.5", ", alpha chosen"
 
 
@@ -78,9 +78,10 @@ def main():
     fashion = None
     if "D" in arguments.settings:
         fashion = forgetting_permuted.load_fashion()
-    for seed in [TUNING_SEED, *arguments.seeds]:
-        for setting in arguments.settings:
-            kind = "tuning" if seed == TUNING_SEED else "test"
+    for setting in arguments.settings:
+        runs = [("tuning", seed) for seed in TUNING_SEEDS[setting]]
+        runs += [("test", seed) for seed in arguments.seeds]
+        for kind, seed in runs:
             missing = {
                 name: method
                 for name, method in list_methods(setting, kind, done).items()
@@ -91,7 +92,7 @@ def main():
                     reached = forgetting_permuted.run(method, seed, fashion)
                     add((setting, kind, seed, name), reached)
             elif missing and setting == "C":
-                for name, reached in shift(pictures, seed):
+                for name, reached in shift(pictures, seed, missing):
                     if name in missing:
                         add((setting, kind, seed, name), reached)
             elif missing:
@@ -107,31 +108,59 @@ def main():
 def list_methods(setting, kind, done):
     """Return methods by name: those to choose from, or those to compare."""
     if setting == "C":
-        names = [
-            name + between for name in SHIFTS for between in ("", *BETWEEN)
-        ]
-        return dict.fromkeys(["frozen (LP)", *names] * (kind == "test"))
+        return list_rates(kind, done)
     of = forgetting_permuted if setting == "D" else forgetting_methods
     tuned = {}
     for name, (method, strengths) in of.STRENGTHS.items():
         of_name = {f"{name} {strength:g}": strength for strength in strengths}
         if kind == "test":
-            best = max(
-                of_name,
-                key=lambda n: np.mean(done[setting, "tuning", TUNING_SEED, n]),
-            )
+            best = choose(setting, of_name, done)
             of_name = {best: of_name[best]}
         for its_name, strength in of_name.items():
             tuned[its_name] = functools.partial(method, strength)
     if kind == "tuning":
-        return {"plain": of.FIXED["plain"], **tuned}
+        beside = of.FIXED.keys() & {"plain", "frozen"}
+        return {name: of.FIXED[name] for name in sorted(beside)} | tuned
     return of.FIXED | tuned
+
+
+def list_rates(kind, done):
+    """Return, for names in C, where to start and the rate."""
+    names = {"frozen (LP)": ("LP-FT", 0.0)}
+    for start, rates in SHIFTS.items():
+        of_name = {f"{start} {rate:g}": (start, rate) for rate in rates}
+        if kind == "test":
+            best = choose("C", of_name, done)
+            of_name = dict.fromkeys(
+                [best, *(best + between for between in BETWEEN)], of_name[best]
+            )
+        names |= of_name
+    return names
+
+
+def choose(setting, names, done):
+    """Return the name of the strength that did best on the tuning seeds."""
+
+    def mean(name):
+        keys = [(setting, "tuning", s, name) for s in TUNING_SEEDS[setting]]
+        return np.mean([done[key] for key in keys], axis=0)
+
+    if setting == "C":  # on what is validated
+        return max(names, key=lambda name: mean(name)[2])
+    if setting == "D":
+        return max(names, key=lambda name: mean(name).mean())
+    before, after = mean("frozen")[0], mean("plain")[0]
+    least = before - MOST_FORGOTTEN * (before - after)
+    return max(
+        names,
+        key=lambda name: (min(mean(name)[0], least), mean(name)[1]),
+    )
 
 
 def emoji_to_clip_art(pictures, seed):
     """A: emoji are learned as in C, but for the rate."""
-    model, _, (_, weights) = learn_emoji(pictures, seed, RATE)
-    model.set_weights(weights)
+    model, parts, _ = learn_emoji(pictures, seed)
+    train(model, parts[0], after_head(RATE, EMOJI_EPOCHS), seed)
     [emoji] = split([pictures[OLD]], (0.5,), seed)
     [new] = split([pictures[NEW]], (0.5,), seed)
     return add_task(model, *emoji, *new, seed)
@@ -157,13 +186,13 @@ def imagenet_to_clip_art(pictures, seed):
 MAKE_CASE = {"A": emoji_to_clip_art, "B": imagenet_to_clip_art}
 
 
-def learn_emoji(pictures, seed, rate):
-    """Train on emoji of Google.
+def learn_emoji(pictures, seed):
+    """Train a head for emoji of Google.
 
     Returns:
-        Tuple `(model, parts, weights)`: an untrained model; data to train on,
-        to validate, to test and of the other style; and weights with a trained
-        head, and after training all from there.
+        Tuple `(model, parts, starts)`: a model with the trained head; data to
+        train on, to validate, to test and of the other style; and the weights
+        before that head was trained, and with it.
     """
     keras.utils.clear_session()
     keras.utils.set_random_seed(seed)
@@ -174,30 +203,31 @@ def learn_emoji(pictures, seed, rate):
     model = kt.build_classifier(load(parts[0][0]), len(pictures[OLD]))
     start = model.get_weights()
     train_head(model, parts[0], seed)
-    head = model.get_weights()
-    train(model, parts[0], after_head(rate, SHIFT_EPOCHS), seed)
-    tuned = model.get_weights()
-    model.set_weights(start)
-    return model, parts, (head, tuned)
+    return model, parts, (start, model.get_weights())
 
 
-def shift(pictures, seed):
+def shift(pictures, seed, methods):
     """C: give each method, with its accuracies on both styles and alpha."""
-    model, parts, (head, tuned) = learn_emoji(pictures, seed, SHIFT_RATE)
+    model, parts, starts = learn_emoji(pictures, seed)
     train_data, validation, *tests = parts
-    start = model.get_weights()
+    starts = dict(zip(SHIFTS, starts, strict=True))
 
     def measure(weights):
         model.set_weights(weights)
         return [accuracy(model, data) for data in (*tests, validation)]
 
-    yield "frozen (LP)", measure(head)
-    model.set_weights(start)
-    train(model, train_data, after_head(SHIFT_RATE, SHIFT_EPOCHS), seed)
-    ends = (start, model.get_weights()), (head, tuned)
-    for name, (before, after) in zip(SHIFTS, ends, strict=True):
-        # `measure` leaves its weights: the ends below are those of `after`.
+    for start, rate in dict.fromkeys(methods.values()):
+        before = starts[start]
+        model.set_weights(before)
+        if not rate:
+            yield "frozen (LP)", measure(before)
+            continue
+        train(model, train_data, after_head(rate, EMOJI_EPOCHS), seed)
+        name, after = f"{start} {rate:g}", model.get_weights()
         yield name, measure(after)
+        if name + BETWEEN[0] not in methods:
+            continue
+        # `measure` leaves its weights: the ends below are those of `after`.
         sweep = kt.sweep_weights(before, model, validation)
         half = kt.interpolate_weights(before, model, 0.5)
         for between, alpha, found in zip(

@@ -21,7 +21,7 @@ from keras_transfer.forgetting.copy_model import copy_model
 from keras_transfer.recipes.training_data import choose_batch_size
 
 _FISHER_EXAMPLES = 100
-_LORA_RANK, _LORA_RATE = 8, 1e-3
+_LORA_RANK = 8
 
 
 def train_plainly(case):
@@ -100,9 +100,9 @@ def rehearse(case, ratio, per_class=None):
     ]
 
 
-def distil(case):
+def distil(strength, case):
     """Keep the old answers to new pictures (LwF); there is no old data."""
-    model = kt.learn_without_forgetting(case.new, case.old)
+    model = kt.learn_without_forgetting(case.new, case.old, strength=strength)
     train(model, case.new_train, after_head(), case.seed)
     return case.measure()
 
@@ -118,7 +118,7 @@ def add_column(case):
     ]
 
 
-def adapt(case):
+def adapt(rate, case):
     """Train adapters (LoRA), which the old head then has below it as well.
 
     Taken off again, they leave the old task as it was, to the bit; this is
@@ -128,7 +128,7 @@ def adapt(case):
     new = kt.replace_head(old, case.new.output_shape[-1])
     _take_head(new, case.new)
     kt.add_lora(new, "all", _LORA_RANK)
-    train(new, case.new_train, after_head(_LORA_RATE), case.seed)
+    train(new, case.new_train, after_head(rate), case.seed)
     return [accuracy(old, case.old_test), accuracy(new, case.new_test)]
 
 
@@ -140,8 +140,10 @@ def _take_head(model, other):
 # Methods that have a strength, and those to choose from.
 STRENGTHS = {
     "L2-SP": (pull_back, (0.1, 1.0, 10.0)),
-    "EWC": (consolidate, (1e2, 1e4, 1e6)),
+    "EWC": (consolidate, (1e1, 1e2, 1e3, 1e4, 1e6)),
     "WiSE-FT, alpha": (average, (0.25, 0.5, 0.75)),
+    "LwF": (distil, (0.3, 1.0, 3.0, 10.0)),
+    "LoRA, rate": (adapt, (5e-4, 1e-3, 2e-3, 4e-3)),
 }
 FIXED = {
     "plain": train_plainly,
@@ -149,7 +151,5 @@ FIXED = {
     "frozen": keep_frozen,
     "rehearsal 10 %": functools.partial(rehearse, ratio=0.1),
     "rehearsal 50 %": functools.partial(rehearse, ratio=0.5),
-    "LwF": distil,
-    "LoRA": adapt,
     "progressive": add_column,
 }

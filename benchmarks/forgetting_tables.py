@@ -1,5 +1,7 @@
 """Tables and a figure of what `forgetting.py` has found."""
 
+import itertools
+
 import numpy as np
 
 from keras_transfer.board.drawing import FAINT, INK, LINES, RIGHT, WRONG
@@ -89,6 +91,7 @@ def draw(done):
     from matplotlib.figure import Figure
 
     figure = Figure((10, 5), dpi=100, layout="constrained", facecolor="white")
+    named = []
     for axes, (setting, title) in zip(
         figure.subplots(1, 2), TITLES.items(), strict=True
     ):
@@ -96,6 +99,7 @@ def draw(done):
         for (its, kind, seed, name), value in done.items():
             if (its, kind) == (setting, "test"):
                 found.setdefault(name, {})[seed] = value
+        labels = []
         for name, of_seeds in found.items():
             old, new = _columns(of_seeds)
             color = WRONG if name == "plain" else RIGHT
@@ -110,15 +114,7 @@ def draw(done):
                 elinewidth=1,
                 zorder=2,
             )
-            axes.annotate(
-                name,
-                (old.mean(), new.mean()),
-                (6, 5),
-                textcoords="offset points",
-                fontsize=8,
-                color=color if name == "plain" else INK,
-                zorder=3,
-            )
+            labels.append((name, (old.mean(), new.mean())))
         axes.margins(x=0.3, y=0.12)
         axes.grid(color=LINES, linewidth=0.5)
         axes.set_axisbelow(True)
@@ -130,7 +126,34 @@ def draw(done):
         axes.set_title(
             f"{setting}: {title}", color=INK, fontsize=12, loc="left"
         )
+        named.append((axes, labels))
+    figure.draw_without_rendering()
+    for axes, labels in named:
+        _place_labels(axes, labels)
     return figure
+
+
+def _place_labels(axes, labels):
+    """Write each name beside its point, where no other is."""
+    boxes = []
+    for name, point in sorted(labels, key=lambda label: -label[1][1]):
+        for side, up in itertools.product(("left", "right"), range(6, -40, -3)):
+            text = axes.annotate(
+                name,
+                point,
+                (6 if side == "left" else -6, up),
+                textcoords="offset points",
+                ha=side,
+                va="center",
+                fontsize=8,
+                color=WRONG if name == "plain" else INK,
+                zorder=3,
+            )
+            box = text.get_window_extent()
+            if not any(box.overlaps(other) for other in boxes):
+                break
+            text.remove()
+        boxes.append(box)
 
 
 def _columns(of_seeds):
