@@ -58,7 +58,7 @@ import keras_transfer as kt
 
 TUNING_SEEDS = dict.fromkeys("ABC", (100, 101, 102)) | {"D": (100,)}
 MOST_FORGOTTEN = 0.5  # of what plain training forgets
-EMOJI_EPOCHS = 8
+EMOJI_EPOCHS, SHIFT_EPOCHS = 8, 18  # in A and in C
 SHIFTS = dict.fromkeys(("plain", "LP-FT"), (1e-4, 3e-4, 1e-3))  # rates
 BETWEEN = ", alpha 0.5", ", alpha chosen"
 
@@ -158,7 +158,7 @@ def choose(setting, names, done):
 
 
 def emoji_to_clip_art(pictures, seed):
-    """A: emoji are learned as in C, but for the rate."""
+    """A: the head for emoji is trained as in C, then everything."""
     model, parts, _ = learn_emoji(pictures, seed)
     train(model, parts[0], after_head(RATE, EMOJI_EPOCHS), seed)
     [emoji] = split([pictures[OLD]], (0.5,), seed)
@@ -222,7 +222,7 @@ def shift(pictures, seed, methods):
         if not rate:
             yield "frozen (LP)", measure(before)
             continue
-        train(model, train_data, after_head(rate, EMOJI_EPOCHS), seed)
+        train(model, train_data, after_head(rate, SHIFT_EPOCHS), seed)
         name, after = f"{start} {rate:g}", model.get_weights()
         yield name, measure(after)
         if name + BETWEEN[0] not in methods:
