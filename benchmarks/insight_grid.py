@@ -17,7 +17,9 @@ The first table has test accuracies, mean and standard deviation over seeds. The
 second compares, over all cells, with the choice that is best on average over
 the seeds of each task and size, and cannot be known before. What the rule
 behind the recommendation starts with was chosen when seeds 0 and 1 were
-known: the others are in a row of their own. Results are added to `--results`,
+known: the others are in a row of their own. `"auto"` is the recommended choice
+with the weights that `fine_tune` ends with: the best in validation of those of
+the head, of the end, and of their mean. Results are added to `--results`,
 and what is there is not run again.
 """
 
@@ -36,7 +38,7 @@ from keras_transfer.recipes.training_data import choose_batch_size
 
 BACKBONE = "bundled:efficientnet_lite0"
 CHOICES = ("head", "top:2", "top:4", "top:8", "all")
-RECOMMENDED = "recommended"
+RECOMMENDED, AUTO = "recommended", '"auto"'
 NEAR = "emoji13, from the other style"
 KNOWN_SEEDS = (0, 1)
 SIZES = {"5 a class": 5, "20 a class": 20, "all": None}
@@ -246,12 +248,23 @@ def collect(done):
             advice = done.get((task, size, seed, RECOMMENDED))
             if advice and advice["train"] in reached:
                 reached[RECOMMENDED] = reached[advice["train"]]
+                found = done[task, size, seed, advice["train"]]
+                reached[AUTO] = end_as_auto(found), reached[RECOMMENDED][1]
     return cells
+
+
+def end_as_auto(found):
+    """Return what the weights reach that are best in validation, of three.
+
+    Of equals the first, as in `fine_tune(strategy="auto")`.
+    """
+    best = max(("mean", "end", "head"), key=lambda which: found[which][0])
+    return found[best][1]
 
 
 def table(done):
     """Format mean and standard deviation over seeds of the test accuracy."""
-    columns = (*CHOICES, RECOMMENDED)
+    columns = (*CHOICES, RECOMMENDED, AUTO)
     lines = [["", "seeds", *columns], ["---"] * (len(columns) + 2)]
     for (task, size), seeds in collect(done).items():
         whole = [r for r in seeds.values() if len(r) == len(columns)]
@@ -266,7 +279,7 @@ def table(done):
 
 def compare(done):
     """Format what each choice loses to the best, on average over all cells."""
-    columns = (*CHOICES, RECOMMENDED)
+    columns = (*CHOICES, RECOMMENDED, AUTO)
     lines = [["points below the best", *columns]]
     lines.append(["---"] * (len(columns) + 1))
     seconds = []
@@ -282,7 +295,7 @@ def compare(done):
                 continue
             reached = 100 * np.array([[r[c] for c in columns] for r in rows])
             means = reached[..., 0].mean(axis=0)
-            lost.append(means[:-1].max() - means)
+            lost.append(means[: len(CHOICES)].max() - means)
             seconds.append(reached[..., 1].mean(axis=0) / 100)
         if lost:
             texts = [
@@ -296,7 +309,7 @@ def compare(done):
             for key, found in done.items()
             if key[-1] == RECOMMENDED
         ]
-        texts[-1] += f", and {np.mean(asking):.0f} for the advice"
+        texts[len(CHOICES)] += f", and {np.mean(asking):.0f} for the advice"
         lines.append(["seconds of training", *texts])
     return "\n".join(f"| {' | '.join(line)} |" for line in lines)
 
