@@ -23,6 +23,7 @@ CLIPART = pathlib.Path(__file__).parent / "data" / "clipart14"
 
 def main():
     arguments = read_arguments()
+    keras.utils.set_random_seed(0)
     train, held_out = kt.load_image_folder(
         arguments.data,
         image_size=arguments.side,
