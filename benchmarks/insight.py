@@ -18,6 +18,7 @@ HERE = pathlib.Path(__file__).parent
 PARTS = {
     "audit": None,
     "ranking": "ranking.jsonl",
+    "ranking_cost": None,
     "grid": "grid.jsonl",
     "verdict": "verdict.jsonl",
 }
