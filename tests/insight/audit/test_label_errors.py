@@ -39,19 +39,20 @@ def _log_likelihoods(answers, labels):
     return np.log(calibrate(answers, labels)[np.arange(len(labels)), labels])
 
 
-@pytest.mark.parametrize("noise", [0.5, 3.0])
-def test_the_penalty_is_the_greatest_that_costs_nothing(noise):
-    random = np.random.default_rng(2)
+@pytest.mark.parametrize(("noise", "seed"), [(0.5, 3), (1.0, 2)])
+def test_the_penalty_is_the_greatest_that_costs_nothing(noise, seed):
+    random = np.random.default_rng(seed)
     labels = random.integers(0, 3, 90)
     x = np.eye(3)[labels] @ random.normal(size=(3, 20))
     x = x + noise * random.normal(size=x.shape)
     groups, penalties = np.arange(90), (0.01, 0.1, 1.0, 10.0, 100.0)
     each = [answer_for_left_out(x, labels, groups, [p]) for p in penalties]
     fits = np.array([_log_likelihoods(a, labels) for a in each])
-    lost = fits[fits.mean(axis=1).argmax()] - fits
+    best = fits.mean(axis=1).argmax()
+    lost = fits[best] - fits
     least = lost.std(axis=1) / np.sqrt(90)
     expected = np.flatnonzero(lost.mean(axis=1) <= least).max()
-    assert 0 < expected < len(penalties) - 1
+    assert best < expected < len(penalties) - 1
     np.testing.assert_array_equal(
         answer_for_left_out(x, labels, groups, penalties), each[expected]
     )
@@ -77,15 +78,15 @@ def test_similarity_of_many_is_to_some(monkeypatch):
 
 @pytest.mark.parametrize("counts", [[40] * 8, [200, 20], [200, 200]])
 def test_many_classes_and_uneven_ones(counts):
-    x, labels = _blobs(counts, seed=4)
+    x, labels = _blobs(counts, seed=1)
     given = labels.copy()
-    wrong = np.random.default_rng(4).choice(len(x), len(x) // 20, replace=False)
+    wrong = np.random.default_rng(1).choice(len(x), len(x) // 20, replace=False)
     given[wrong] = (given[wrong] + 1) % len(counts)
     table = _table(given)
     found = find_label_errors(table, x, np.arange(len(x)))
     named = {finding.paths[0] for finding in found}
     paths = {table.paths[i] for i in wrong}
-    assert len(named & paths) >= 0.8 * len(paths)
+    assert len(named & paths) >= 0.9 * len(paths)
     assert len(named - paths) <= 0.1 * len(paths)
 
 
