@@ -1,31 +1,19 @@
 """The script that averages several trainings, pointed at other pictures."""
 
-import os
-import pathlib
 import re
-import subprocess
-import sys
 
 import keras
 
+from tests.examples.run_script import run_script
 from tests.examples.test_classify_images import save_crops
-
-SCRIPT = pathlib.Path(__file__).parents[2] / "examples/average_runs.py"
 
 
 def test_script_averages_runs_and_tests_them_elsewhere(tmp_path):
     photos = tmp_path / "photos"
     save_crops(photos)
     options = "--data photos --rates 1e-4 5e-4 --side 65 --epochs 2"
-    done = subprocess.run(
-        [sys.executable, str(SCRIPT), *options.split(), "--head-epochs", "8"],
-        cwd=tmp_path,
-        env={**os.environ, "CUDA_VISIBLE_DEVICES": "-1"},
-        capture_output=True,
-        text=True,
-    )
-    assert done.returncode == 0, done.stderr
-    text = done.stdout
+    options += " --head-epochs 8"
+    text = run_script("average_runs", options, tmp_path)
     alone = re.findall(r"^ +\d +(\d\.\d{3}) +\d", text, re.MULTILINE)
     soup = re.search(r"The mean of \d of 3 models: accuracy (\S+)\.\n", text)
     assert len(alone) == 3 and soup[1] >= max(alone)

@@ -1,18 +1,12 @@
 """The demo's script, pointed at other pictures."""
 
-import os
-import pathlib
-import subprocess
-import sys
-
 import keras
 import numpy as np
 from PIL import Image
 from sklearn.datasets import load_sample_image
 
 import keras_transfer as kt
-
-SCRIPT = pathlib.Path(__file__).parents[2] / "examples/classify_images.py"
+from tests.examples.run_script import run_script
 
 
 def save_crops(folder):
@@ -31,17 +25,10 @@ def test_script_trains_on_a_folder(tmp_path):
     save_crops(tmp_path / "photos")
     (tmp_path / "photos/china/broken.jpg").write_bytes(b"no picture")
     arguments = "--data photos --epochs 3 --save model.keras --log-dir logs"
-    done = subprocess.run(
-        [sys.executable, str(SCRIPT), *arguments.split()],
-        cwd=tmp_path,
-        env={**os.environ, "CUDA_VISIBLE_DEVICES": "-1"},
-        capture_output=True,
-        text=True,
-    )
-    assert done.returncode == 0, done.stderr
-    assert "broken.jpg" in done.stdout
-    assert 'tensorboard --logdir "logs"' in done.stdout.splitlines()[-1]
-    accuracy = float(done.stdout.split("after fine-tuning")[1].split()[0])
+    text = run_script("classify_images", arguments, tmp_path)
+    assert "broken.jpg" in text
+    assert 'tensorboard --logdir "logs"' in text.splitlines()[-1]
+    accuracy = float(text.split("after fine-tuning")[1].split()[0])
     assert accuracy > 0.75
     model = keras.models.load_model(tmp_path / "model.keras")
     flower = Image.fromarray(load_sample_image("flower.jpg")).resize((224, 224))

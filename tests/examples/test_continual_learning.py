@@ -1,18 +1,13 @@
 """The script that teaches new classes, pointed at other pictures."""
 
-import os
-import pathlib
 import re
-import subprocess
-import sys
 
 import keras
 import PIL.Image
 import PIL.ImageOps
 
+from tests.examples.run_script import run_script
 from tests.examples.test_classify_images import save_crops
-
-SCRIPT = pathlib.Path(__file__).parents[2] / "examples/continual_learning.py"
 
 
 def test_script_learns_more_and_says_what_it_forgot(tmp_path):
@@ -25,15 +20,7 @@ def test_script_learns_more_and_says_what_it_forgot(tmp_path):
                 negative = PIL.ImageOps.invert(image)
             negative.save(photos / f"negative {name}" / file.name)
     options = "--data photos --later 2 --kept 4 --side 65 --epochs 4"
-    done = subprocess.run(
-        [sys.executable, str(SCRIPT), *options.split()],
-        cwd=tmp_path,
-        env={**os.environ, "CUDA_VISIBLE_DEVICES": "-1"},
-        capture_output=True,
-        text=True,
-    )
-    assert done.returncode == 0, done.stderr
-    text = done.stdout
+    text = run_script("continual_learning", options, tmp_path)
     assert "Kept of them: 8 pictures." in text
     old = re.findall(r"on old data +(\S+) +(\S+)", text)
     new = re.findall(r"on new data +(\S+) +(\S+)", text)

@@ -1,27 +1,15 @@
 """The example, whole, on real weights and real pictures."""
 
-import os
-import pathlib
 import re
-import subprocess
-import sys
 
+from tests.examples.run_script import run_script
 from tests.examples.test_classify_images import save_crops
-
-SCRIPT = pathlib.Path(__file__).parents[2] / "examples/feature_cache.py"
 
 
 def run(folder):
     arguments = "--data photos --side 64 --epochs 2 --folder kept"
-    done = subprocess.run(
-        [sys.executable, SCRIPT, *arguments.split()],
-        cwd=folder,
-        env={**os.environ, "CUDA_VISIBLE_DEVICES": "-1"},
-        capture_output=True,
-        text=True,
-    )
-    assert done.returncode == 0, done.stderr
-    return re.findall(r"accuracy (\d\.\d+)", done.stdout)
+    text = run_script("feature_cache", arguments, folder)
+    return re.findall(r"accuracy (\d\.\d+)", text)
 
 
 def test_features_are_found_again_in_another_process(tmp_path):

@@ -1,30 +1,17 @@
 """The example, on real weights and the pictures that come with it."""
 
-import os
-import pathlib
 import re
-import subprocess
-import sys
 
 import keras
 import numpy as np
 
 import keras_transfer as kt
-
-SCRIPT = pathlib.Path(__file__).parents[2] / "examples/multitask.py"
+from tests.examples.run_script import run_script
 
 
 def test_all_tasks_are_learned_from_some_of_the_labels(tmp_path):
     arguments = "--side 65 --epochs 8 --labelled 0.6 --save end.keras"
-    done = subprocess.run(
-        [sys.executable, SCRIPT, *arguments.split()],
-        cwd=tmp_path,
-        env={**os.environ, "CUDA_VISIBLE_DEVICES": "-1"},
-        capture_output=True,
-        text=True,
-    )
-    assert done.returncode == 0, done.stderr
-    text = done.stdout
+    text = run_script("multitask", arguments, tmp_path)
     counts = re.findall(r"(\w+): (\d+) of 460 labels", text)
     assert [task for task, _ in counts] == ["subject", "animal", "covered"]
     assert all(0.5 < int(count) / 460 < 0.7 for _, count in counts)
